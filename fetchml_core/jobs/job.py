@@ -1,0 +1,180 @@
+"""The job as everybody knows it: what was asked for, what was tried, how it ended.
+
+All records are plain, immutable and made of scalars, so that the queue can store them and the wire can carry
+them. Times are seconds since the epoch (UTC), memory is bytes, durations are seconds.
+"""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+from .states import State
+
+
+@frozen
+class Resources:
+    """What one job may use; None takes the worker's default."""
+
+    cpus: float | None = None
+    memory: int | None = None
+    gpus: int = 0
+
+
+@frozen
+class Git:
+    """Where the code came from: recorded, never relied on."""
+
+    commit: str
+    branch: str = ""
+    dirty: bool = False
+
+
+@frozen
+class JobSpec:
+    """
+    What the submitter asked for; it never changes.
+
+    Args:
+        name: For people; not unique.
+        argv: The command, run in the workspace.
+        snapshot: Digest of the manifest whose files are the workspace.
+        cwd: Place in the workspace where the command starts, ``""`` is its root.
+        env: The submitter's own variables.
+        image: Container image; empty takes the worker's.
+        priority: 1 to 10, higher first.
+        time_limit: Seconds of running after which the job is stopped; None is no limit.
+        files: How many files the snapshot has, and *size* their bytes: for people.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    snapshot: str
+    cwd: str = ""
+    env: dict[str, str] = field(factory=dict, repr=False)
+    image: str = ""
+    resources: Resources = Resources()
+    priority: int = 5
+    time_limit: float | None = None
+    git: Git | None = None
+    files: int = 0
+    size: int = 0
+
+
+@frozen
+class Launch:
+    """
+    Proof of one launch, enough to find it again after a worker's restart.
+
+    Args:
+        launcher: ``podman`` or ``process``.
+        pid: Host pid of the init, and *start_ticks* of /proc/PID/stat against pid reuse.
+        container: Container name, empty for a process.
+        image_digest: What the image name stood for.
+        enforced: Limits and walls that hold, in words.
+        not_enforced: Those that were asked for and do not.
+    """
+
+    launcher: str
+    pid: int
+    start_ticks: int
+    container: str = ""
+    image_digest: str = ""
+    enforced: tuple[str, ...] = ()
+    not_enforced: tuple[str, ...] = ()
+
+
+@frozen
+class Outcome:
+    """
+    How an attempt ended.
+
+    Args:
+        state: A final state.
+        reason: One line for people.
+        failure: ``code``, ``infrastructure``, ``resource`` or empty.
+        code: Exit code of the job, None if it had none.
+        signal: Signal that ended it, None if none did.
+        oom: The kernel killed it for memory.
+        log_bytes: What the job printed, in bytes, and *log_dropped* how much of it the cap cut.
+        written_outside: Files written elsewhere than in the results folder, which are gone.
+        hint: What to do next.
+        error: Code of the error that kept it from starting.
+    """
+
+    state: State
+    reason: str = ""
+    failure: str = ""
+    code: int | None = None
+    signal: int | None = None
+    oom: bool = False
+    log_bytes: int = 0
+    log_dropped: int = 0
+    max_rss: int = 0
+    written_outside: tuple[str, ...] = ()
+    hint: str = ""
+    error: str = ""
+
+
+@frozen
+class Lease:
+    """
+    A worker's hold on an attempt, on the boot clock (see `fetchml_core.clock`).
+
+    Args:
+        worker: The ``worker_id``.
+        boot_id: The boot it counts in; after another boot it has ended.
+        until: Seconds since that boot.
+    """
+
+    worker: str
+    boot_id: str
+    until: float
+
+
+@frozen
+class Attempt:
+    """One try. Its number is the fencing token of every write about it."""
+
+    number: int
+    worker: str
+    claimed_at: float
+    started_at: float | None = None
+    ended_at: float | None = None
+    launch: Launch | None = None
+    outcome: Outcome | None = None
+
+
+@frozen
+class Stop:
+    """A wish that the job ends: who, why, and whether it gets time to end by itself."""
+
+    by: str
+    reason: str = ""
+    now: bool = False
+    at: float = 0.0
+    timed_out: bool = False
+
+
+@frozen
+class Job:
+    """A job in the queue, with its whole story."""
+
+    id: int
+    user: str
+    spec: JobSpec
+    submitted_at: float
+    state: State = State.QUEUED
+    attempts: tuple[Attempt, ...] = ()
+    stop: Stop | None = None
+    lease: Lease | None = None
+    ended_at: float | None = None
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """The newest attempt."""
+        return self.attempts[-1] if self.attempts else None
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the job ended; None while it has not, or where it ended before any attempt."""
+        return self.attempt.outcome if self.attempt else None

@@ -1,0 +1,1 @@
+"""Layer 1: who somebody is, and what he may do. Pure."""

@@ -1,0 +1,121 @@
+"""Where things lie: the one module that knows the names of files and folders on a host.
+
+    <base>/                     the profile's worker_base; mode 0700, owned by the account
+        server.yaml             the api file: who may do what
+        worker.yaml             the worker file
+        agent/<build>/          this program, one folder per build
+        run/                    locks, the wake-up FIFO, the worker's record and log
+    <data>/                     the worker file's base_path, else <base>/data
+        queue/                  see fetchml_core.queue
+        blobs/                  see fetchml_core.snapshot.store
+        jobs/<id>/checkpoint/   kept across attempts
+        jobs/<id>/<attempt>/    workspace/ (dropped at the end), results/, control/ (log, exit record)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attrs import frozen
+
+from .fsio import make_folder
+
+EMBEDDED_BASE = "~/.ml/local"
+
+
+@frozen
+class Base:
+    """The folder that a host gives to FetchML."""
+
+    folder: Path
+
+    @property
+    def run(self) -> Path:
+        """Locks, the wake-up FIFO, the worker's record and log."""
+        return self.folder / "run"
+
+    @property
+    def worker_lock(self) -> Path:
+        """Held by the worker for life."""
+        return self.run / "worker.lock"
+
+    @property
+    def start_lock(self) -> Path:
+        """Held while somebody starts a worker, so that two do not."""
+        return self.run / "start.lock"
+
+    @property
+    def worker_record(self) -> Path:
+        """The living worker's pid, configuration file, queue and launcher."""
+        return self.run / "worker.json"
+
+    @property
+    def worker_log(self) -> Path:
+        """What a worker started on demand prints."""
+        return self.run / "worker.log"
+
+    @property
+    def wake(self) -> Path:
+        """FIFO: a byte wakes the worker."""
+        return self.run / "wake"
+
+    @property
+    def audit_log(self) -> Path:
+        """Where audit records go when no other path is configured."""
+        return self.folder / "audit.log"
+
+    def make(self) -> None:
+        """Make the folders, private."""
+        make_folder(self.folder)
+        make_folder(self.run)
+
+
+@frozen
+class Data:
+    """The folder that holds a queue, its snapshots and its jobs."""
+
+    folder: Path
+
+    @property
+    def blobs(self) -> Path:
+        """The content-addressed store."""
+        return self.folder / "blobs"
+
+    def job(self, job_id: int) -> Path:
+        """Everything about one job."""
+        return self.folder / "jobs" / str(job_id)
+
+    def checkpoint(self, job_id: int) -> Path:
+        """The folder that a job keeps across attempts."""
+        return self.job(job_id) / "checkpoint"
+
+    def attempt(self, job_id: int, attempt: int) -> AttemptPlaces:
+        """The folders of one attempt."""
+        return AttemptPlaces(self.job(job_id) / str(attempt))
+
+
+@frozen
+class AttemptPlaces:
+    """The folders of one attempt."""
+
+    folder: Path
+
+    @property
+    def workspace(self) -> Path:
+        """The private copy of the snapshot that the job runs in."""
+        return self.folder / "workspace"
+
+    @property
+    def results(self) -> Path:
+        """What the job leaves for `ml pull`."""
+        return self.folder / "results"
+
+    @property
+    def control(self) -> Path:
+        """Shared with the job's init: the go, the log, the exit record."""
+        return self.folder / "control"
+
+    @property
+    def metrics(self) -> Path:
+        """What the job printed as metrics, a JSON line each."""
+        return self.folder / "metrics.jsonl"

@@ -1,0 +1,375 @@
+"""What client and host say to each other.
+
+A message is one JSON object ``{"type": NAME, ...fields}``; the names are the class names below. Fields that a
+reader does not know are ignored, fields at their default are left out, so that versions can differ.
+
+    client                          host
+    Hello                    ->
+                             <-     Welcome, or Failure(request=0) and the end
+    Call(request, verb, args) ->
+    data frames (upload)     ->
+                             <-     Item(request, ...)*, data frames*, then one of
+                             <-     Done(request, result) | Failure(request, error)
+
+Requests are answered in order, one at a time. A client that wants to end a stream closes the connection.
+The verbs, their arguments and results are the table VERBS.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from attrs import field, frozen
+
+from fetchml_core.convert import from_data, to_data
+from fetchml_core.errors import HostError
+from fetchml_core.jobs.job import Job, JobSpec
+
+from .frame import MESSAGE, Frame, ProtocolError
+
+PROTOCOL = 1
+OLDEST_PROTOCOL = 1
+
+
+@frozen
+class Hello:
+    """The first message: who calls, with which key, speaking which versions."""
+
+    version: str
+    key: str = field(default="", repr=False)
+    protocol: int = PROTOCOL
+    oldest: int = OLDEST_PROTOCOL
+
+
+@frozen
+class Welcome:
+    """The answer: who the host takes the caller for."""
+
+    user: str
+    host: str
+    version: str
+    protocol: int = PROTOCOL
+    admin: bool = False
+    auth: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@frozen
+class Call:
+    """A request: *verb* is a row of VERBS, *args* its arguments as plain data."""
+
+    request: int
+    verb: str
+    args: dict[str, Any] = field(factory=dict, repr=False)
+
+
+@frozen
+class Item:
+    """One piece of an answer that comes in pieces."""
+
+    request: int
+    item: dict[str, Any] = field(factory=dict)
+
+
+@frozen
+class Done:
+    """The end of an answer."""
+
+    request: int
+    result: dict[str, Any] = field(factory=dict)
+
+
+@frozen
+class Failure:
+    """The end of an answer that went wrong (see `fetchml_core.errors.to_fields`)."""
+
+    request: int
+    error: dict[str, str] = field(factory=dict)
+
+
+Message = Hello | Welcome | Call | Item | Done | Failure
+_MESSAGES: dict[str, type[Message]] = {
+    cls.__name__: cls for cls in (Hello, Welcome, Call, Item, Done, Failure)
+}
+
+
+def encode_message(message: Message) -> Frame:
+    """Return the frame that carries *message*."""
+    data = {"type": type(message).__name__, **to_data(message)}
+    return Frame(MESSAGE, json.dumps(data, ensure_ascii=True, separators=(",", ":")).encode("ascii"))
+
+
+def decode_message(payload: bytes) -> Message:
+    """
+    Return the message in a frame's payload.
+
+    Raises:
+        ProtocolError: it is none.
+    """
+    try:
+        data = json.loads(payload)
+        kind = _MESSAGES[data.pop("type")]
+        return from_data(data, kind, what="message")
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError, HostError) as error:
+        raise ProtocolError("the peer sent something that is no message", str(error)[:200]) from None
+
+
+# --- arguments and results of the verbs ---------------------------------------------------------------------
+
+
+@frozen
+class StageRequest:
+    """Announce a snapshot; its manifest (*size* bytes) follows as data frames."""
+
+    manifest: str
+    size: int
+
+
+@frozen
+class StageReply:
+    """Which blobs of the snapshot the host lacks, in the manifest's order, each once."""
+
+    missing: tuple[str, ...] = ()
+
+
+@frozen
+class UploadRequest:
+    """Send blobs of a staged snapshot; their bytes, one after the other, follow as data frames."""
+
+    manifest: str
+    blobs: tuple[str, ...]
+
+
+@frozen
+class UploadReply:
+    """Blobs whose bytes were not what their digest says: the file changed while it was sent."""
+
+    damaged: tuple[str, ...] = ()
+
+
+@frozen
+class SubmitRequest:
+    """Ask for a job. The same *key* with the same *spec* is the same job, however often it is asked for."""
+
+    key: str
+    spec: JobSpec
+
+
+@frozen
+class WorkerInfo:
+    """
+    What the host knows about its worker.
+
+    Args:
+        alive: It runs.
+        id: Its ``worker_id``.
+        launcher: ``podman`` or ``process``; empty until it has said so.
+        notes: What does not hold on this host, in words.
+        problem: Why it does not run, and *hint* what to type.
+    """
+
+    alive: bool
+    id: str = ""
+    launcher: str = ""
+    notes: tuple[str, ...] = ()
+    problem: str = ""
+    hint: str = ""
+
+
+@frozen
+class SubmitReply:
+    """The job, how many stand before it, and the worker that will take it."""
+
+    job: Job
+    ahead: int
+    worker: WorkerInfo
+    notes: tuple[str, ...] = ()
+
+
+@frozen
+class ListRequest:
+    """
+    Ask for jobs.
+
+    Args:
+        select: Words of `fetchml_core.jobs.selectors`; empty: *everyone* and *limit* decide.
+        everyone: All users and final jobs too; else one's own unfinished ones and the last finished.
+        limit: At most so many, the newest.
+    """
+
+    select: tuple[str, ...] = ()
+    everyone: bool = False
+    limit: int = 50
+
+
+@frozen
+class ListReply:
+    """Jobs, oldest first, why the queued ones wait, and the host's time (seconds since the epoch)."""
+
+    jobs: tuple[Job, ...]
+    worker: WorkerInfo
+    now: float
+    why: dict[str, str] = field(factory=dict)
+    hidden: int = 0
+
+
+@frozen
+class ShowRequest:
+    """Ask for everything about one job."""
+
+    select: str
+
+
+@frozen
+class MetricLine:
+    """The newest value of one metric."""
+
+    key: str
+    value: float
+    step: int | None = None
+
+
+@frozen
+class ShowReply:
+    """Everything about one job."""
+
+    job: Job
+    now: float
+    worker: WorkerInfo
+    why: str = ""
+    metrics: tuple[MetricLine, ...] = ()
+    results: str = ""
+    checkpoint: str = ""
+
+
+@frozen
+class LogsRequest:
+    """
+    Ask for what a job printed.
+
+    Args:
+        select: One selector.
+        offset: First byte wanted.
+        tail: Instead: start so many lines before the end.
+        follow: Go on until the job ends.
+    """
+
+    select: str
+    offset: int = 0
+    tail: int | None = None
+    follow: bool = False
+
+
+@frozen
+class JobNews:
+    """An item of a followed answer: where the job stands now, and why it waits."""
+
+    job: Job
+    why: str = ""
+
+
+@frozen
+class LogsReply:
+    """Where the log ended: the offset to go on from."""
+
+    job: Job
+    offset: int
+    dropped: int = 0
+
+
+@frozen
+class CancelRequest:
+    """Ask that jobs end."""
+
+    select: tuple[str, ...]
+    reason: str = ""
+    now: bool = False
+
+
+@frozen
+class CancelReply:
+    """The jobs as they stand now, and those that had ended before."""
+
+    jobs: tuple[Job, ...]
+    ended_before: tuple[int, ...] = ()
+
+
+@frozen
+class WaitRequest:
+    """Wait until jobs have ended; an Item (JobNews) tells of each change."""
+
+    select: tuple[str, ...]
+
+
+@frozen
+class WaitReply:
+    """The jobs, ended."""
+
+    jobs: tuple[Job, ...]
+
+
+@frozen
+class ResultFile:
+    """One result file: path relative to the results folder, size in bytes, SHA-256 in hex."""
+
+    path: str
+    size: int
+    digest: str
+    executable: bool = False
+
+
+@frozen
+class ResultsRequest:
+    """Ask what a job left in its results folder."""
+
+    select: str
+
+
+@frozen
+class ResultsReply:
+    """The files, and what was left out (links, devices), by name."""
+
+    job: Job
+    files: tuple[ResultFile, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+
+@frozen
+class FetchRequest:
+    """Ask for the bytes of one result file from *offset* on; they come as data frames."""
+
+    job: int
+    attempt: int
+    path: str
+    offset: int = 0
+
+
+@frozen
+class Nothing:
+    """No arguments, or no result."""
+
+
+@frozen
+class Verb:
+    """One row of VERBS: the classes of arguments, pieces and result."""
+
+    args: type[Any]
+    result: type[Any]
+    item: type[Any] = Nothing
+    since: int = 1
+
+
+VERBS: dict[str, Verb] = {
+    "stage": Verb(StageRequest, StageReply),
+    "upload": Verb(UploadRequest, UploadReply),
+    "submit": Verb(SubmitRequest, SubmitReply),
+    "list": Verb(ListRequest, ListReply),
+    "show": Verb(ShowRequest, ShowReply),
+    "logs": Verb(LogsRequest, LogsReply, JobNews),
+    "cancel": Verb(CancelRequest, CancelReply),
+    "wait": Verb(WaitRequest, WaitReply, JobNews),
+    "results": Verb(ResultsRequest, ResultsReply),
+    "fetch": Verb(FetchRequest, Nothing),
+}
+

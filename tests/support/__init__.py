@@ -1,0 +1,1 @@
+"""What tests need of the machine: real Podman, real sshd, a second account, terminals, small disks."""

@@ -1,0 +1,2 @@
+from pathlib import Path
+ROOTLESS_STORE = Path("/nonexistent")

@@ -1,0 +1,147 @@
+"""Real Podman for tests: a private store, the settings this machine needs, and images that are there already.
+
+Fixtures (all of session scope, safe in parallel: what is built or imported is guarded by a lock and kept):
+
+    containers_conf   path of the containers.conf in force; also exported as CONTAINERS_CONF
+    podman_root       ``Podman`` of the root account
+    image_busybox, image_python, image_torch, image_none    the image's name, loaded in ``podman_root``
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.support import images
+from tests.support.cache import cache_folder, one_at_a_time
+from tests.support.engine import containers_conf as conf_text
+from tests.support.engine import storage_conf, this_machine
+from tests.support.leftovers import run_folder, run_id
+from tests.support.require import missing, need
+
+RUN_ROOT = "/run/fetchml-tests"
+
+
+class Podman(NamedTuple):
+    """A Podman that works here: call ``run``, or start programs that use Podman with ``env``."""
+
+    prefix: tuple[str, ...]
+    """What comes before ``podman`` to become the account, empty for our own."""
+    env: dict[str, str]
+    """A complete environment, with ``settings`` in it."""
+    settings: dict[str, str]
+    """The variables that make Podman work here; a private sshd sets them for its sessions."""
+    account: str
+
+    def run(
+        self, *args: str, check: bool = True, timeout: float = 60, stdin: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """
+        Run ``podman ARGS`` and capture what it prints.
+
+        Args:
+            *args: Its arguments.
+            check: Raise AssertionError with stdout and stderr where it ends with another status than 0.
+            timeout: Seconds.
+            stdin: Its input; none by default.
+        """
+        argv = [*self.prefix, "podman", *args]
+        done = subprocess.run(
+            argv,
+            env=self.env,
+            cwd="/",  # a private folder of root is no place for another account
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            check=False,
+        )
+        if check and done.returncode != 0:
+            raise AssertionError(f"{' '.join(argv)} ended with {done.returncode}\n{done.stdout}{done.stderr}")
+        return done
+
+    def load(self, image: images.Image) -> str:
+        """
+        Have an image in this store: built and imported once, then only looked up.
+
+        Returns: Its name. Skips the calling test (or fails it, see ``require``) where it cannot be built.
+        """
+        try:
+            tar = image.build()
+        except images.BuildError as error:
+            missing(f"image-{image.key}" if image.key in ("python", "torch") else "podman", f"no image {image.key}: {error}")
+        # The stamp is another name of the same image; a rebuilt tar has another one.
+        stamp = f"localhost/fetchml-stamp/{image.key}:{image.version}-{tar.stat().st_mtime_ns}"
+        with one_at_a_time(f"import-{self.account}-{image.key}"):
+            if self.run("image", "exists", stamp, check=False).returncode != 0:
+                self.run("import", "--quiet", *_changes(image), str(tar), stamp, timeout=300)
+            self.run("tag", stamp, image.tag)
+        return image.tag
+
+
+def _changes(image: images.Image) -> list[str]:
+    changes = ["ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
+    if image.key in ("python", "torch"):
+        changes.append('CMD ["python3"]')
+    return [word for change in changes for word in ("--change", change)]
+
+
+def root_podman() -> Podman:
+    """The root account's Podman, with its settings written where every account may read them."""
+    folder = run_folder()
+    conf, storage = folder / "containers.conf", folder / "storage.conf"
+    conf.write_text(conf_text(this_machine(), run_id=run_id(), tmp_dir=f"{RUN_ROOT}/libpod"), "utf-8")
+    storage.write_text(storage_conf(str(cache_folder() / "store"), f"{RUN_ROOT}/storage"), "utf-8")
+    settings = {"CONTAINERS_CONF": str(conf), "CONTAINERS_STORAGE_CONF": str(storage)}
+    return Podman(prefix=(), env=os.environ | settings, settings=settings, account="root")
+
+
+@pytest.fixture(scope="session")
+def podman_root():
+    """Rootful Podman with a store of its own, exported so that every program started by a test uses it."""
+    need("root", "podman")
+    podman = root_podman()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in podman.settings.items():
+            patch.setenv(name, value)
+        yield podman
+
+
+@pytest.fixture(scope="session")
+def containers_conf(podman_root) -> Path:
+    """The containers.conf that makes Podman run here."""
+    return Path(podman_root.settings["CONTAINERS_CONF"])
+
+
+@pytest.fixture(scope="session")
+def image_busybox(podman_root) -> str:
+    """An image with ``/bin/sh`` and a few commands, and no Python."""
+    need("busybox")
+    return podman_root.load(images.BUSYBOX)
+
+
+@pytest.fixture(scope="session")
+def image_none(podman_root) -> str:
+    """An image with neither Python nor a shell: ``/hello`` prints ``static``."""
+    need("gcc")
+    return podman_root.load(images.NONE)
+
+
+@pytest.fixture(scope="session")
+def image_python(podman_root) -> str:
+    """``docker.io/library/python:3.9-slim`` as the shipped configuration names it: Python 3.9, nothing else."""
+    need("image-python")
+    return podman_root.load(images.PYTHON)
+
+
+@pytest.fixture(scope="session")
+def image_torch(podman_root) -> str:
+    """An image with Python 3.11, NumPy and PyTorch (CPU)."""
+    need("image-torch")
+    return podman_root.load(images.TORCH)

@@ -1,0 +1,73 @@
+"""The test machine's Podman does what the tests build on."""
+
+import subprocess
+
+import pytest
+
+from tests.support.engine import Machine, containers_conf
+
+
+def test_settings_are_only_those_needed():
+    """A machine with systemd, cgroup v2 and full capabilities gets no setting at all."""
+    machine = Machine(may_raise_limits=True, cgroup_v2=True, systemd=True, has_runc=True)
+
+    assert containers_conf(machine) == "[containers]\n[engine]\n"
+
+
+def test_settings_of_a_container_without_systemd():
+    """Without systemd, cgroup v2 and the right to raise limits, all four settings are written."""
+    machine = Machine(may_raise_limits=False, cgroup_v2=False, systemd=False, has_runc=True)
+
+    text = containers_conf(machine)
+
+    assert 'runtime = "runc"' in text
+    assert 'cgroup_manager = "cgroupfs"' in text
+    assert 'events_logger = "file"' in text
+    assert "default_ulimits" in text
+
+
+def test_busybox_runs(podman_root, image_busybox):
+    """The busybox image has a shell."""
+    done = podman_root.run("run", "--rm", "--network", "none", "--pull", "never", image_busybox, "sh", "-c", "echo hi")
+
+    assert done.stdout == "hi\n"
+
+
+def test_python_image_is_what_its_name_says(podman_root, image_python):
+    """The image that the shipped configuration names is found without a registry, and is Python 3.9."""
+    done = podman_root.run("run", "--rm", "--network", "none", "--pull", "never", "python:3.9-slim", "python3", "-V")
+
+    assert image_python == "docker.io/library/python:3.9-slim"
+    assert done.stdout.startswith("Python 3.9.")
+
+
+def test_image_with_nothing(podman_root, image_none):
+    """The empty image runs its one program and has neither shell nor Python."""
+    run = ("run", "--rm", "--network", "none", "--pull", "never", image_none)
+
+    assert podman_root.run(*run, "/hello").stdout == "static\n"
+    assert podman_root.run(*run, "/bin/sh", check=False).returncode == 127
+    assert podman_root.run(*run, "/usr/bin/python3", check=False).returncode == 127
+
+
+@pytest.mark.timeout(600)
+def test_torch_image_computes(podman_root, image_torch):
+    """The PyTorch image does a matrix product."""
+    script = "import torch; print(int((torch.ones(2, 3) @ torch.ones(3, 2)).sum()))"
+    done = podman_root.run("run", "--rm", "--network", "none", "--pull", "never", image_torch, "python3", "-c", script)
+
+    assert done.stdout == "12\n"
+
+
+def test_failure_shows_what_podman_said(podman_root):
+    """A podman command that fails raises with its own words."""
+    with pytest.raises(AssertionError, match="no such container"):
+        podman_root.run("inspect", "--type", "container", "no-such-container")
+
+
+def test_store_is_private(podman_root):
+    """The tests' images are not in the store of the machine's user."""
+    root = podman_root.run("info", "--format", "{{.Store.GraphRoot}}").stdout
+
+    assert "fetchml-tests" in root
+    assert isinstance(podman_root.run("ps"), subprocess.CompletedProcess)
