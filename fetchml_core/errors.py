@@ -48,9 +48,6 @@ class FetchError(Exception):
             lines.append(f"  hint     {self.hint}")
         return "\n".join(lines)
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self).__name__, self.code, self.message, self.context, self.hint))
-
 
 class HostError(FetchError):
     """The machine could not do it."""
@@ -127,7 +124,7 @@ def from_fields(fields: dict[str, str]) -> FetchError:
 def to_fields(error: FetchError) -> dict[str, str]:
     """Return *error* as plain strings, fit for the wire and for ``--json``."""
     return {
-        "class": type(error).__name__,
+        "class": next(cls.__name__ for cls in type(error).__mro__ if cls.__name__ in CLASSES),
         "code": error.code,
         "message": error.message,
         "context": error.context,

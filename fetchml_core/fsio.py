@@ -135,3 +135,48 @@ def try_lock(path: Path, *, shared: bool = False) -> int | None:
         os.close(fd)
         raise
     return fd
+
+
+def open_below(folder: Path, relative: str) -> int:
+    """
+    Open a plain file below *folder* for reading, following no link at any step.
+
+    Raises:
+        OSError: a part does not exist or is a link.
+        HostError: ``not-a-plain-file``, or the name leaves the folder.
+    """
+    parts = relative.split("/")
+    if any(part in {"", ".", ".."} or "\0" in part for part in parts):
+        raise HostError("not-a-plain-file", "this name leaves the folder", context=relative)
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for part in parts[:-1]:
+            below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+            os.close(fd)
+            fd = below
+        return open_plain_file(parts[-1], dir_fd=fd)
+    finally:
+        os.close(fd)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder that somebody else may have filled: no link is followed, folders without rights are opened."""
+    import shutil
+
+    def open_up(function: Any, name: str, _: Any) -> None:
+        parent = os.path.dirname(name)
+        for folder in (parent, name):
+            with contextlib.suppress(OSError):
+                if stat.S_ISDIR(os.lstat(folder).st_mode):
+                    os.chmod(folder, 0o700)
+        if function in {os.open, os.scandir, os.lstat}:
+            shutil.rmtree(name, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                function(name)
+
+    if not path.exists():
+        return
+    with contextlib.suppress(OSError):
+        os.chmod(path, 0o700)
+    shutil.rmtree(path, onerror=open_up)

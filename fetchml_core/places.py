@@ -59,11 +59,6 @@ class Base:
         """FIFO: a byte wakes the worker."""
         return self.run / "wake"
 
-    @property
-    def audit_log(self) -> Path:
-        """Where audit records go when no other path is configured."""
-        return self.folder / "audit.log"
-
     def make(self) -> None:
         """Make the folders, private."""
         make_folder(self.folder)

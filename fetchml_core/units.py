@@ -28,7 +28,7 @@ def parse_size(text: str, *, unit_needed: bool = True) -> int:
     whole, fraction, letter = match[1], match[2] or "", match[3].lower()
     if unit_needed and text.strip().isdigit():
         raise InputError("size-without-unit", "a size needs a unit", context=text, hint=f"write {text}m or {text}g")
-    scale = 1024 ** _POWERS[letter]
+    scale = 1 << 10 * _POWERS[letter]
     size = int(whole) * scale + (int(fraction) * scale // 10 ** len(fraction) if fraction else 0)
     if size > MAX_SIZE:
         raise InputError("bad-size", "this size is beyond any machine", context=text)

@@ -3,4 +3,11 @@
 pytest_plugins = [
     "tests.support.leftovers",
     "tests.support.podman",
+    "tests.support.accounts",
+    "tests.support.sshd",
+    "tests.support.proxy",
+    "tests.support.home",
+    "tests.support.ml",
+    "tests.support.terminal",
+    "tests.support.disk",
 ]

@@ -61,26 +61,31 @@ class JobSpec:
 
 
 @frozen
-class Launch:
+class Launched:
     """
-    Proof of one launch, enough to find it again after a worker's restart.
+    A launched attempt: what is needed to watch, end and clean it, also after a restart of the worker.
 
     Args:
         launcher: ``podman`` or ``process``.
-        pid: Host pid of the init, and *start_ticks* of /proc/PID/stat against pid reuse.
-        container: Container name, empty for a process.
-        image_digest: What the image name stood for.
-        enforced: Limits and walls that hold, in words.
-        not_enforced: Those that were asked for and do not.
+        pid: The init, as the host sees it.
+        start_ticks: When it started, in clock ticks since boot: a pid alone is used again.
+        name: The container; empty for a process.
+        image_digest: What the image's name stood for; empty for a process.
+        enforced: Protections that hold, proven before the go.
+        not_enforced: Protections that do not hold, for people to see.
+        cgroup: Folder of the memory cgroup on the host; empty where it is not the attempt's own.
+        profile_sha256: Of the seccomp profile.
     """
 
     launcher: str
     pid: int
     start_ticks: int
-    container: str = ""
+    name: str = ""
     image_digest: str = ""
     enforced: tuple[str, ...] = ()
     not_enforced: tuple[str, ...] = ()
+    cgroup: str = ""
+    profile_sha256: str = ""
 
 
 @frozen
@@ -140,7 +145,7 @@ class Attempt:
     claimed_at: float
     started_at: float | None = None
     ended_at: float | None = None
-    launch: Launch | None = None
+    launch: Launched | None = None
     outcome: Outcome | None = None
 
 

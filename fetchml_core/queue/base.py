@@ -7,7 +7,7 @@ from typing import Protocol
 
 from attrs import frozen
 
-from fetchml_core.jobs.job import Job, JobSpec, Launch, Lease, Outcome, Stop
+from fetchml_core.jobs.job import Job, JobSpec, Launched, Lease, Outcome, Stop
 
 Choose = Callable[[Sequence[Job]], "Job | None"]
 
@@ -23,7 +23,7 @@ class Beat:
 class Started:
     """The job's own program runs."""
 
-    launch: Launch
+    launch: Launched
     lease: Lease
 
 

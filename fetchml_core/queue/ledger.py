@@ -21,7 +21,7 @@ from attrs import evolve
 
 from fetchml_core.convert import from_data, to_data
 from fetchml_core.errors import HostError, InputError, NotFoundError
-from fetchml_core.jobs.job import Attempt, Job, JobSpec, Launch, Lease, Outcome, Stop
+from fetchml_core.jobs.job import Attempt, Job, JobSpec, Launched, Lease, Outcome, Stop
 from fetchml_core.jobs.states import State, Step, follow
 
 from .base import Beat, Change, Finished, Started
@@ -131,7 +131,7 @@ def _beat(job: Job, event: Event) -> Job:
 
 
 def _start(job: Job, event: Event) -> Job:
-    launch = from_data(event["launch"], Launch)
+    launch = from_data(event["launch"], Launched)
     attempts = _newest(job, launch=launch, started_at=event["at"])
     state = job.state if job.state is State.STOPPING else State.RUNNING
     return evolve(job, state=state, lease=from_data(event["lease"], Lease), attempts=attempts)

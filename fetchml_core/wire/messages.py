@@ -263,10 +263,18 @@ class LogsRequest:
 
 @frozen
 class JobNews:
-    """An item of a followed answer: where the job stands now, and why it waits."""
+    """
+    An item of a followed answer: where the job stands now, and why it waits.
+
+    Args:
+        job: As it is now.
+        why: Its first blocker, while it is queued.
+        dropped: Bytes of its log that come next and were not kept.
+    """
 
     job: Job
     why: str = ""
+    dropped: int = 0
 
 
 @frozen

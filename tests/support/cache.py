@@ -35,3 +35,10 @@ def one_at_a_time(name: str) -> Iterator[None]:
     with (cache_folder() / f"{name}.lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+def write_new(path: Path, text: str) -> Path:
+    """Write a file unless it holds just that: what another process is reading is left alone. Returns *path*."""
+    if not path.exists() or path.read_text("utf-8") != text:
+        path.write_text(text, "utf-8")
+    return path

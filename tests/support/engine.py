@@ -41,8 +41,7 @@ def this_machine() -> Machine:
 
 
 def containers_conf(machine: Machine, *, run_id: str = "", tmp_dir: str = "") -> str:
-    """
-    The text of a containers.conf.
+    """The text of a containers.conf.
 
     Args:
         machine: What the machine can do.
@@ -64,5 +63,7 @@ def containers_conf(machine: Machine, *, run_id: str = "", tmp_dir: str = "") ->
 
 
 def storage_conf(graph_root: str, run_root: str) -> str:
-    """The text of a storage.conf with a store of its own."""
-    return f'[storage]\ndriver = "overlay"\ngraphroot = "{graph_root}"\nrunroot = "{run_root}"\n'
+    """The text of a storage.conf with a store of its own, for root as for other accounts."""
+    # Where the file is named by a variable, an account that is not root takes its store from the last line only.
+    lines = ["[storage]", 'driver = "overlay"', f'graphroot = "{graph_root}"', f'runroot = "{run_root}"']
+    return "\n".join([*lines, f'rootless_storage_path = "{graph_root}"', ""])

@@ -6,8 +6,7 @@
     python    docker.io/library/python:3.9-slim       Debian bullseye with Python 3.9
     torch     localhost/fetchml-torch                 Debian bookworm with Python 3.11, NumPy and PyTorch
 
-The tars lie in the cache folder and are built once per machine; ``python -m tests.support.images all`` builds
-them beforehand. The python image carries the name that the shipped configuration asks for, which to Podman is
+The tars lie in the cache folder and are built once per machine; ``prepare`` does it beforehand. The python image carries the name that the shipped configuration asks for, which to Podman is
 just a local tag.
 """
 
@@ -30,7 +29,7 @@ _BUILD_TIMEOUT = 900
 _APPLETS = "sh cat echo env false grep head id kill ln ls mkdir mv printf pwd rm seq sleep stat sync tail test touch true wc"
 _JUNK = ["usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "usr/share/zoneinfo"]
 _JUNK += ["var/lib/apt/lists", "var/cache/apt", "var/log/bootstrap.log", "root/.cache"]
-_C_PROGRAM = "#include <unistd.h>\nint main(void) { write(1, \"static\\n\", 7); return 0; }\n"
+_C_PROGRAM = '#include <unistd.h>\nint main(void) { write(1, "static\\n", 7); return 0; }\n'
 
 
 class BuildError(Exception):
@@ -54,8 +53,7 @@ class Image(NamedTuple):
         return self.tar().exists()
 
     def build(self) -> Path:
-        """
-        Build the tar unless it is there.
+        """Build the tar unless it is there.
 
         Returns: Its path, readable by every account of the machine.
         Raises: BuildError with the last lines of what failed.
@@ -80,7 +78,12 @@ class Image(NamedTuple):
 def _run(*argv: str, env: dict[str, str] | None = None) -> None:
     try:
         done = subprocess.run(
-            argv, capture_output=True, text=True, timeout=_BUILD_TIMEOUT, check=False, env=env and os.environ | env
+            argv,
+            capture_output=True,
+            text=True,
+            timeout=_BUILD_TIMEOUT,
+            check=False,
+            env=env and os.environ | env,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BuildError(f"{argv[0]}: {error}") from error
@@ -123,27 +126,16 @@ def _torch(root: Path) -> None:
     wheel = ["--only-binary=:all:", "--python-version", "3.11", "--implementation", "cp", "--no-compile"]
     quiet = ["--quiet", "--no-cache-dir", "--disable-pip-version-check", "--root-user-action=ignore"]
     _run(sys.executable, "-m", "pip", "install", *quiet, *wheel, "--target", target, "torch==2.13.0", "numpy")
+    for junk in ("include", "share"):
+        shutil.rmtree(Path(target, "torch", junk), ignore_errors=True)
     # A container's root is read-only: without this every start would compile PyTorch anew.
-    _run("chroot", str(root), "python3", "-m", "compileall", "-q", "-j", "2", "/usr/lib/python3/dist-packages")
+    newer = r"py31[2-9]"  # PyTorch ships test files in the syntax of later Pythons
+    packages = "/usr/lib/python3/dist-packages"
+    _run("chroot", str(root), "python3", "-m", "compileall", "-q", "-j", "2", "-x", newer, packages)
 
 
 BUSYBOX = Image("busybox", "localhost/fetchml-busybox:latest", _busybox)
 NONE = Image("none", "localhost/fetchml-none:latest", _none)
 PYTHON = Image("python", "docker.io/library/python:3.9-slim", _python)
-TORCH = Image("torch", "localhost/fetchml-torch:latest", _torch)
+TORCH = Image("torch", "localhost/fetchml-torch:latest", _torch, version=2)
 ALL = {image.key: image for image in (BUSYBOX, NONE, PYTHON, TORCH)}
-
-
-def main(argv: list[str]) -> int:
-    """Build the named images (``all`` for every one); several at once, they wait on the network."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    chosen = list(ALL.values()) if "all" in argv else [ALL[name] for name in argv]
-    with ThreadPoolExecutor(4) as pool:
-        for image, tar in zip(chosen, pool.map(Image.build, chosen), strict=True):
-            print(f"image {image.key}: {tar.stat().st_size >> 20} MiB, {image.tag}")  # noqa: T201 - a program
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

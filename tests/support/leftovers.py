@@ -51,6 +51,13 @@ def run_folder() -> Path:
     return folder
 
 
+def remove_run_folder() -> None:
+    """Remove this process's folder, if it made one."""
+    if run_folder.cache_info().currsize:
+        shutil.rmtree(run_folder(), ignore_errors=True)
+        run_folder.cache_clear()
+
+
 def processes_with(variable: str, value: str) -> list[Process]:
     """All processes that carry this variable in the environment they were started with, ours left out."""
     wanted = f"{variable}={value}".encode()
@@ -60,10 +67,14 @@ def processes_with(variable: str, value: str) -> list[Process]:
             continue
         with contextlib.suppress(OSError):  # it ended, or belongs to another account
             if wanted in (entry / "environ").read_bytes().split(b"\0"):
-                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+                command = (
+                    (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+                )
                 found.append(Process(int(entry.name), command))
     # Rootless Podman keeps one such process per account to hold its user namespace; that is no leak.
-    return [process for process in found if process.command and not process.command.startswith("catatonit -P")]
+    return [
+        process for process in found if process.command and not process.command.startswith("catatonit -P")
+    ]
 
 
 def end_processes(variable: str, value: str, grace_s: float = 3.0) -> None:
@@ -147,8 +158,9 @@ def _stores() -> Iterable[tuple[list[str], dict[str, str]]]:
         yield [*podman.prefix, "podman"], podman.env
 
 
-def pytest_configure() -> None:
-    """Give the run its id before any process of it starts."""
+def pytest_configure(config) -> None:
+    """Give the run its id before any process of it starts; a pytest started by a test keeps the outer one's."""
+    config.stash[OWNER] = VARIABLE not in os.environ
     run_id()
 
 
@@ -157,7 +169,7 @@ def pytest_sessionfinish(session) -> None:
     """Fail the run where something of it is left, after the processes that ran the tests are gone."""
     if hasattr(session.config, "workerinput"):
         return
-    lines = leftovers(_WAIT_S)
+    lines = leftovers(float(os.environ.get("FETCHML_TEST_PATIENCE", _WAIT_S)))
     session.config.stash[LEFT] = lines
     if lines and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -172,11 +184,13 @@ def pytest_terminal_summary(terminalreporter, config) -> None:
             terminalreporter.write_line(line)
 
 
-def pytest_unconfigure() -> None:
-    """Remove this process's folder."""
-    if run_folder.cache_info().currsize:
-        shutil.rmtree(run_folder(), ignore_errors=True)
-        run_folder.cache_clear()
+def pytest_unconfigure(config) -> None:
+    """Remove this process's folder, and at the very end those of processes that were killed."""
+    remove_run_folder()
+    if config.stash.get(OWNER, False):
+        for folder in Path(tempfile.gettempdir()).glob(f"fetchml-{run_id()}-*"):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 LEFT = pytest.StashKey[list[str]]()
+OWNER = pytest.StashKey[bool]()

@@ -12,16 +12,19 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from tests.support import images
-from tests.support.cache import cache_folder, one_at_a_time
+from tests.support.cache import cache_folder, one_at_a_time, write_new
 from tests.support.engine import containers_conf as conf_text
 from tests.support.engine import storage_conf, this_machine
 from tests.support.leftovers import run_folder, run_id
-from tests.support.require import missing, need
+from tests.support.require import has, is_root, missing, need
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 RUN_ROOT = "/run/fetchml-tests"
 
@@ -40,8 +43,7 @@ class Podman(NamedTuple):
     def run(
         self, *args: str, check: bool = True, timeout: float = 60, stdin: str | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """
-        Run ``podman ARGS`` and capture what it prints.
+        """Run ``podman ARGS`` and capture what it prints.
 
         Args:
             *args: Its arguments.
@@ -67,22 +69,30 @@ class Podman(NamedTuple):
         return done
 
     def load(self, image: images.Image) -> str:
-        """
-        Have an image in this store: built and imported once, then only looked up.
+        """Have an image in this store: built and imported once, then only looked up.
 
         Returns: Its name. Skips the calling test (or fails it, see ``require``) where it cannot be built.
         """
         try:
             tar = image.build()
         except images.BuildError as error:
-            missing(f"image-{image.key}" if image.key in ("python", "torch") else "podman", f"no image {image.key}: {error}")
+            part = f"image-{image.key}" if image.key in ("python", "torch") else "podman"
+            missing(part, f"no image {image.key}: {error}")
         # The stamp is another name of the same image; a rebuilt tar has another one.
         stamp = f"localhost/fetchml-stamp/{image.key}:{image.version}-{tar.stat().st_mtime_ns}"
         with one_at_a_time(f"import-{self.account}-{image.key}"):
             if self.run("image", "exists", stamp, check=False).returncode != 0:
                 self.run("import", "--quiet", *_changes(image), str(tar), stamp, timeout=300)
+                self._forget_others(image, stamp)
             self.run("tag", stamp, image.tag)
         return image.tag
+
+    def _forget_others(self, image: images.Image, stamp: str) -> None:
+        """Remove earlier builds of an image, which may be large; one that is in use stays."""
+        form = ("--filter", f"reference={stamp.rpartition(':')[0]}", "--format", "{{.Repository}}:{{.Tag}}")
+        for name in self.run("images", *form).stdout.split():
+            if name != stamp:
+                self.run("rmi", name, check=False)
 
 
 def _changes(image: images.Image) -> list[str]:
@@ -95,53 +105,65 @@ def _changes(image: images.Image) -> list[str]:
 def root_podman() -> Podman:
     """The root account's Podman, with its settings written where every account may read them."""
     folder = run_folder()
-    conf, storage = folder / "containers.conf", folder / "storage.conf"
-    conf.write_text(conf_text(this_machine(), run_id=run_id(), tmp_dir=f"{RUN_ROOT}/libpod"), "utf-8")
-    storage.write_text(storage_conf(str(cache_folder() / "store"), f"{RUN_ROOT}/storage"), "utf-8")
+    engine = conf_text(this_machine(), run_id=run_id(), tmp_dir=f"{RUN_ROOT}/libpod")
+    conf = write_new(folder / "containers.conf", engine)
+    storage = write_new(
+        folder / "storage.conf", storage_conf(str(cache_folder() / "store"), f"{RUN_ROOT}/storage")
+    )
     settings = {"CONTAINERS_CONF": str(conf), "CONTAINERS_STORAGE_CONF": str(storage)}
     return Podman(prefix=(), env=os.environ | settings, settings=settings, account="root")
 
 
 @pytest.fixture(scope="session")
-def podman_root():
-    """Rootful Podman with a store of its own, exported so that every program started by a test uses it."""
-    need("root", "podman")
-    podman = root_podman()
+def podman_environment() -> Iterator[dict[str, str]]:
+    """The variables that make the root account's Podman work here, exported; empty where there is none."""
+    if not (is_root() and has("podman")):
+        yield {}
+        return
+    settings = root_podman().settings
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in podman.settings.items():
+        for name, value in settings.items():
             patch.setenv(name, value)
-        yield podman
+        yield settings
 
 
 @pytest.fixture(scope="session")
-def containers_conf(podman_root) -> Path:
+def podman_root(podman_environment) -> Podman:
+    """Rootful Podman with a store of its own; every program that a test starts uses the same."""
+    need("root", "podman")
+    assert podman_environment
+    return root_podman()
+
+
+@pytest.fixture(scope="session")
+def containers_conf(podman_root: Podman) -> Path:
     """The containers.conf that makes Podman run here."""
     return Path(podman_root.settings["CONTAINERS_CONF"])
 
 
 @pytest.fixture(scope="session")
-def image_busybox(podman_root) -> str:
+def image_busybox(podman_root: Podman) -> str:
     """An image with ``/bin/sh`` and a few commands, and no Python."""
     need("busybox")
     return podman_root.load(images.BUSYBOX)
 
 
 @pytest.fixture(scope="session")
-def image_none(podman_root) -> str:
+def image_none(podman_root: Podman) -> str:
     """An image with neither Python nor a shell: ``/hello`` prints ``static``."""
     need("gcc")
     return podman_root.load(images.NONE)
 
 
 @pytest.fixture(scope="session")
-def image_python(podman_root) -> str:
+def image_python(podman_root: Podman) -> str:
     """``docker.io/library/python:3.9-slim`` as the shipped configuration names it: Python 3.9, nothing else."""
     need("image-python")
     return podman_root.load(images.PYTHON)
 
 
 @pytest.fixture(scope="session")
-def image_torch(podman_root) -> str:
+def image_torch(podman_root: Podman) -> str:
     """An image with Python 3.11, NumPy and PyTorch (CPU)."""
     need("image-torch")
     return podman_root.load(images.TORCH)

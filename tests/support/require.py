@@ -8,7 +8,6 @@ that names it and how to get it; where the environment variable ``FETCHML_REQUIR
 from __future__ import annotations
 
 import functools
-import glob
 import importlib.util
 import os
 import pwd
@@ -44,19 +43,21 @@ def find_program(name: str) -> str | None:
 
 
 def find_python(version: str) -> str | None:
-    """
-    A Python of this minor version that really starts, from PATH or from pyenv.
+    """A Python of this minor version that really starts, from PATH or from pyenv.
 
     Args:
         version: Such as ``3.10``.
     """
-    pyenv = os.environ.get("PYENV_ROOT", str(Path.home() / ".pyenv"))
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
     # A name on PATH may be a pyenv shim that only complains, so each one is run.
-    found = [shutil.which(f"python{version}"), *sorted(glob.glob(f"{pyenv}/versions/{version}*/bin/python{version}"))]
+    found = [
+        shutil.which(f"python{version}"),
+        *sorted(pyenv.glob(f"versions/{version}*/bin/python{version}")),
+    ]
     script = "import ensurepip, venv"
     for path in found:
         if path and subprocess.run([path, "-c", script], capture_output=True, check=False).returncode == 0:
-            return path
+            return str(path)
     return None
 
 
@@ -68,7 +69,8 @@ def _podman() -> bool:
     return bool(find_program("podman") and (find_program("runc") or find_program("crun")))
 
 
-def _account() -> bool:
+def has_account() -> bool:
+    """Whether the rootless account exists."""
     try:
         pwd.getpwnam(ROOTLESS_ACCOUNT)
     except KeyError:
@@ -77,7 +79,7 @@ def _account() -> bool:
 
 
 def _rootless() -> bool:
-    return _podman() and is_root() and find_program("newuidmap") is not None and _account()
+    return _podman() and is_root() and find_program("newuidmap") is not None and has_account()
 
 
 def _images() -> bool:
@@ -97,7 +99,7 @@ def _sshd() -> bool:
 
 _PODMAN = "apt-get install -y podman runc slirp4netns uidmap"
 _IMAGES = "apt-get install -y podman runc debootstrap busybox-static   (and run as root)"
-_BUILD_TORCH = _IMAGES + " && python -m tests.support.images torch"
+_BUILD_TORCH = _PODMAN + " debootstrap && python -m tests.support.prepare torch   (as root)"
 
 PARTS: dict[str, Part] = {
     "busybox": Part(_program("busybox"), "apt-get install -y busybox-static"),
@@ -106,9 +108,11 @@ PARTS: dict[str, Part] = {
     "image-python": Part(_images, _IMAGES),
     "image-torch": Part(_torch, _BUILD_TORCH),
     "podman": Part(_podman, _PODMAN),
-    "python3.10": Part(lambda: find_python("3.10") is not None, "pyenv install 3.10   (or python3.10 on PATH)"),
+    "python3.10": Part(
+        lambda: find_python("3.10") is not None, "pyenv install 3.10   (or python3.10 on PATH)"
+    ),
     "root": Part(is_root, "run the tests as root"),
-    "rootless": Part(_rootless, _PODMAN + " && python -m tests.support.accounts   (as root)"),
+    "rootless": Part(_rootless, _PODMAN + " && python -m tests.support.prepare   (as root)"),
     "ssh": Part(_program("ssh"), "apt-get install -y openssh-client"),
     "sshd": Part(_sshd, "apt-get install -y openssh-server   (and run as root)"),
     "strace": Part(_program("strace"), "apt-get install -y strace"),
@@ -118,8 +122,7 @@ PARTS: dict[str, Part] = {
 
 
 def need(*names: str) -> None:
-    """
-    Skip the calling test, or fail it where ``FETCHML_REQUIRE`` says so, unless the machine has all these parts.
+    """Skip the calling test, or fail it where ``FETCHML_REQUIRE`` says so, unless the machine has all these parts.
 
     Also works at the top of a module, for all tests in it.
 
@@ -153,8 +156,7 @@ def is_required(name: str) -> bool:
 
 
 def required() -> frozenset[str]:
-    """
-    The names in ``FETCHML_REQUIRE``.
+    """The names in ``FETCHML_REQUIRE``.
 
     Raises:
         pytest.UsageError: If one of them is no part: a typo there would silently allow a skip.
@@ -162,7 +164,9 @@ def required() -> frozenset[str]:
     names = frozenset(word for word in os.environ.get(VARIABLE, "").replace(",", " ").split() if word)
     unknown = sorted(name for name in names - PARTS.keys() - {"all"} if not name.startswith("module:"))
     if unknown:
-        raise pytest.UsageError(f"{VARIABLE} names unknown parts: {', '.join(unknown)}; known: {', '.join(PARTS)}")
+        raise pytest.UsageError(
+            f"{VARIABLE} names unknown parts: {', '.join(unknown)}; known: {', '.join(PARTS)}"
+        )
     return names
 
 

@@ -1,10 +1,12 @@
 """The test machine's Podman does what the tests build on."""
 
-import subprocess
+import uuid
 
 import pytest
 
+from tests.support.cache import cache_folder
 from tests.support.engine import Machine, containers_conf
+from tests.support.leftovers import VARIABLE, our_containers
 
 
 def test_settings_are_only_those_needed():
@@ -28,14 +30,18 @@ def test_settings_of_a_container_without_systemd():
 
 def test_busybox_runs(podman_root, image_busybox):
     """The busybox image has a shell."""
-    done = podman_root.run("run", "--rm", "--network", "none", "--pull", "never", image_busybox, "sh", "-c", "echo hi")
+    done = podman_root.run(
+        "run", "--rm", "--network", "none", "--pull", "never", image_busybox, "sh", "-c", "echo hi"
+    )
 
     assert done.stdout == "hi\n"
 
 
 def test_python_image_is_what_its_name_says(podman_root, image_python):
     """The image that the shipped configuration names is found without a registry, and is Python 3.9."""
-    done = podman_root.run("run", "--rm", "--network", "none", "--pull", "never", "python:3.9-slim", "python3", "-V")
+    done = podman_root.run(
+        "run", "--rm", "--network", "none", "--pull", "never", "python:3.9-slim", "python3", "-V"
+    )
 
     assert image_python == "docker.io/library/python:3.9-slim"
     assert done.stdout.startswith("Python 3.9.")
@@ -54,7 +60,9 @@ def test_image_with_nothing(podman_root, image_none):
 def test_torch_image_computes(podman_root, image_torch):
     """The PyTorch image does a matrix product."""
     script = "import torch; print(int((torch.ones(2, 3) @ torch.ones(3, 2)).sum()))"
-    done = podman_root.run("run", "--rm", "--network", "none", "--pull", "never", image_torch, "python3", "-c", script)
+    done = podman_root.run(
+        "run", "--rm", "--network", "none", "--pull", "never", image_torch, "python3", "-c", script
+    )
 
     assert done.stdout == "12\n"
 
@@ -69,5 +77,16 @@ def test_store_is_private(podman_root):
     """The tests' images are not in the store of the machine's user."""
     root = podman_root.run("info", "--format", "{{.Store.GraphRoot}}").stdout
 
-    assert "fetchml-tests" in root
-    assert isinstance(podman_root.run("ps"), subprocess.CompletedProcess)
+    assert root == f"{cache_folder()}/store\n"
+
+
+def test_left_containers_are_found_and_no_others(podman_root, image_busybox, monkeypatch):
+    """A container of this run is named as left behind; one of another run is none of our business."""
+    name = f"left-{uuid.uuid4().hex[:8]}"
+    podman_root.run("create", "--name", name, "--network", "none", "--pull", "never", image_busybox, "true")
+    try:
+        assert name in our_containers(["podman"], podman_root.env)
+        monkeypatch.setenv(VARIABLE, "another-run")
+        assert name not in our_containers(["podman"], podman_root.env)
+    finally:
+        podman_root.run("rm", "--force", name)

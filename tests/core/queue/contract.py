@@ -9,13 +9,13 @@ from attrs import evolve
 
 from fetchml_core.clock import BootTime
 from fetchml_core.errors import FetchError
-from fetchml_core.jobs.job import JobSpec, Launch, Lease, Outcome, Stop
+from fetchml_core.jobs.job import JobSpec, Launched, Lease, Outcome, Stop
 from fetchml_core.jobs.states import State
 from fetchml_core.queue.base import Beat, Finished, Requeued, Started, lease_ended
 
 SPEC = JobSpec(name="train", argv=("python3", "train.py"), snapshot="a" * 64)
 LEASE = Lease("box1", "boot-1", 100.0)
-LAUNCH = Launch("process", pid=7, start_ticks=9)
+LAUNCH = Launched("process", pid=7, start_ticks=9)
 
 
 class FakeClock:

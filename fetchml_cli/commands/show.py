@@ -1,0 +1,116 @@
+"""``ml show``: everything about one job."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import typer
+
+from fetchml_cli.commands.common import JobArgument, JsonOption, ProfileOption, connect
+from fetchml_cli.lazy import new_app
+from fetchml_cli.output.jobs import ending, job_fields, ran, waited, worker_fields
+from fetchml_cli.output.times import ago, rfc3339
+from fetchml_core.jobs.job import Attempt, Job
+from fetchml_core.units import format_duration, format_size
+from fetchml_core.wire.messages import ShowReply, ShowRequest
+
+if TYPE_CHECKING:
+    from fetchml_cli.cli import Cli
+
+app = new_app()
+Rows = Iterator[tuple[str, str]]
+
+
+@app.command()
+def show(ctx: typer.Context, job: JobArgument, as_json: JsonOption = False, profile: ProfileOption = "") -> None:
+    """
+    Tell everything about one job.
+
+    Exit status: 0; 4 permission; 5 unknown job; 6 host out of reach.
+    """
+    run(ctx.obj.configured(profile=profile, json=as_json), job)
+
+
+def run(cli: Cli, word: str) -> None:
+    """Do the command without Typer."""
+    with connect(cli) as client:
+        reply: ShowReply = client.call("show", ShowRequest(word))
+    if cli.json:
+        cli.show_json(
+            {
+                "job": job_fields(reply.job, reply.why),
+                "metrics": {line.key: {"value": line.value, "step": line.step} for line in reply.metrics},
+                "results": reply.results,
+                "checkpoint": reply.checkpoint,
+                "worker": worker_fields(reply.worker),
+            }
+        )
+        return
+    rows = list(_rows(reply))
+    width = max(len(name) for name, _ in rows)
+    for name, text in rows:
+        cli.out.line(f"{name:<{width}}  {text}".rstrip())
+
+
+def _rows(reply: ShowReply) -> Rows:
+    job = reply.job
+    yield "job", f"{job.id} {job.spec.name}"
+    why = ending(job) if job.state.final else reply.why
+    yield "state", job.state.value + (f" ({why})" if why else "")
+    yield from _asked(job)
+    yield "submitted", f"{rfc3339(job.submitted_at)} ({ago(job.submitted_at, reply.now)}) by {job.user}"
+    yield "waited", format_duration(waited(job, reply.now))
+    seconds = ran(job, reply.now)
+    if seconds is not None:
+        yield "ran", format_duration(seconds)
+    for attempt in job.attempts:
+        yield from _tried(attempt)
+    for line in reply.metrics:
+        yield f"metric {line.key}", f"{line.value:g}" + (f" at step {line.step}" if line.step is not None else "")
+    if reply.results:
+        yield "results", f"{reply.results} (ml pull {job.id})"
+
+
+def _asked(job: Job) -> Rows:
+    spec = job.spec
+    yield "command", shlex.join(spec.argv) + (f" in {spec.cwd}" if spec.cwd else "")
+    git = f", git {spec.git.commit[:12]} {spec.git.branch}{' with changes' if spec.git.dirty else ''}" if spec.git else ""
+    yield "snapshot", f"{spec.snapshot[:12]}, {spec.files} files, {format_size(spec.size)}{git}"
+    if spec.image:
+        yield "image", spec.image
+    if spec.env:
+        yield "variables", " ".join(sorted(spec.env))
+    wanted = [
+        f"{spec.resources.cpus:g} CPUs" if spec.resources.cpus else "",
+        format_size(spec.resources.memory) if spec.resources.memory else "",
+        f"{spec.resources.gpus} GPUs" if spec.resources.gpus else "",
+        f"at most {format_duration(spec.time_limit)}" if spec.time_limit else "",
+    ]
+    if any(wanted):
+        yield "asked for", ", ".join(word for word in wanted if word)
+    yield "priority", str(spec.priority)
+
+
+def _tried(attempt: Attempt) -> Rows:
+    name, launch, outcome = f"attempt {attempt.number}", attempt.launch, attempt.outcome
+    where = f"on {attempt.worker}" + (f" with {launch.launcher}" if launch else "")
+    yield name, where + (f", container {launch.name}" if launch and launch.name else "")
+    if launch and launch.image_digest:
+        yield "  image", launch.image_digest
+    if launch and launch.enforced:
+        yield "  enforced", ", ".join(launch.enforced)
+    if launch and launch.not_enforced:
+        yield "  not enforced", ", ".join(launch.not_enforced)
+    if outcome is None:
+        return
+    ended = f"exit {outcome.code}" if outcome.code is not None else f"signal {outcome.signal}" if outcome.signal else ""
+    yield "  ended", ", ".join(word for word in (outcome.state.value, ended, outcome.reason) if word)
+    if outcome.hint:
+        yield "  hint", outcome.hint
+    yield "  log", f"{outcome.log_bytes} bytes" + (f", {outcome.log_dropped} of them dropped" if outcome.log_dropped else "")
+    if outcome.max_rss:
+        yield "  memory", f"{format_size(outcome.max_rss)} at most, of its largest process"
+    if outcome.written_outside:
+        yield "  lost files", f"{', '.join(outcome.written_outside)} (written outside the results folder)"

@@ -1,0 +1,161 @@
+"""Jobs for people and for scripts: table rows, one-line ends, JSON with all keys always there.
+
+Layer 6, pure.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fetchml_cli.output.table import Cell, Column, Row, span, state
+from fetchml_cli.output.times import rfc3339
+from fetchml_core.jobs.job import Attempt, Job, Outcome
+from fetchml_core.wire.messages import WorkerInfo
+
+COLUMNS = (
+    Column("JOB", fixed=True, right=True),
+    Column("NAME", fixed=True, cut=True),
+    Column("USER"),
+    Column("WORKER", cut=True),
+    Column("GPU", right=True),
+    Column("STATE", fixed=True),
+    Column("WAIT", fixed=True, right=True),
+    Column("RUN", fixed=True, right=True),
+    Column("TRY", right=True),
+    Column("WHERE/WHY", cut=True),
+)
+
+
+def job_row(job: Job, why: str, now: float, *, user: bool) -> Row:
+    """Return the cells of one job, in the order of COLUMNS."""
+    attempt = job.attempt
+    gpus = job.spec.resources.gpus
+    return [
+        str(job.id),
+        job.spec.name,
+        job.user if user else "",
+        attempt.worker if attempt else "",
+        str(gpus) if gpus else "",
+        state(job.state.value),
+        span(waited(job, now)),
+        span(ran(job, now)),
+        str(len(job.attempts)) if job.attempts else "",
+        Cell(where_or_why(job, why)),
+    ]
+
+
+def waited(job: Job, now: float) -> float:
+    """Return the seconds from submission to the start of the newest attempt, or to the end, or to now."""
+    started = job.attempt.started_at if job.attempt else None
+    return max(0.0, (started or job.ended_at or now) - job.submitted_at)
+
+
+def ran(job: Job, now: float) -> float | None:
+    """Return the seconds that the newest attempt has run."""
+    if job.attempt is None or job.attempt.started_at is None:
+        return None
+    return max(0.0, (job.attempt.ended_at or now) - job.attempt.started_at)
+
+
+def where_or_why(job: Job, why: str) -> str:
+    """Return what the last column says: the first blocker, what does not hold, or why it ended."""
+    if job.state.final:
+        return ending(job)
+    if job.state.active:
+        launch = job.attempt.launch if job.attempt else None
+        if job.stop is not None:
+            return f"stopping: {job.stop.reason or 'cancelled by ' + job.stop.by}"
+        return "; ".join(launch.not_enforced) if launch else ""
+    return why
+
+
+def ending(job: Job) -> str:
+    """Return on one line how *job* ended, empty for success."""
+    outcome = job.outcome
+    if outcome is None or outcome.state is not job.state:
+        reason = f": {job.stop.reason}" if job.stop and job.stop.reason else ""
+        return f"cancelled by {job.stop.by}{reason}" if job.stop else ""
+    return f"{outcome.failure}: {outcome.reason}" if outcome.failure else outcome.reason
+
+
+def job_fields(job: Job, why: str = "") -> dict[str, Any]:
+    """Return *job* for ``--json``: every key is always there, times in RFC 3339, None for what is not."""
+    spec = job.spec
+    return {
+        "id": job.id,
+        "name": spec.name,
+        "user": job.user,
+        "state": job.state.value,
+        "final": job.state.final,
+        "why": where_or_why(job, why),
+        "priority": spec.priority,
+        "command": list(spec.argv),
+        "cwd": spec.cwd,
+        "image": spec.image,
+        "env": sorted(spec.env),
+        "resources": {
+            "cpus": spec.resources.cpus,
+            "memory": spec.resources.memory,
+            "gpus": spec.resources.gpus,
+        },
+        "time_limit": spec.time_limit,
+        "snapshot": {
+            "id": spec.snapshot,
+            "files": spec.files,
+            "bytes": spec.size,
+            "git": None
+            if spec.git is None
+            else {"commit": spec.git.commit, "branch": spec.git.branch, "dirty": spec.git.dirty},
+        },
+        "submitted": rfc3339(job.submitted_at),
+        "ended": None if job.ended_at is None else rfc3339(job.ended_at),
+        "attempts": [attempt_fields(attempt) for attempt in job.attempts],
+        "stop": None
+        if job.stop is None
+        else {"by": job.stop.by, "reason": job.stop.reason, "timed_out": job.stop.timed_out},
+    }
+
+
+def attempt_fields(attempt: Attempt) -> dict[str, Any]:
+    """Return one attempt for ``--json``."""
+    launch = attempt.launch
+    return {
+        "number": attempt.number,
+        "worker": attempt.worker,
+        "claimed": rfc3339(attempt.claimed_at),
+        "started": None if attempt.started_at is None else rfc3339(attempt.started_at),
+        "ended": None if attempt.ended_at is None else rfc3339(attempt.ended_at),
+        "launcher": launch.launcher if launch else None,
+        "container": launch.name if launch else None,
+        "image_digest": launch.image_digest if launch else None,
+        "enforced": list(launch.enforced) if launch else [],
+        "not_enforced": list(launch.not_enforced) if launch else [],
+        "outcome": None if attempt.outcome is None else outcome_fields(attempt.outcome),
+    }
+
+
+def outcome_fields(outcome: Outcome) -> dict[str, Any]:
+    """Return how an attempt ended for ``--json``."""
+    return {
+        "state": outcome.state.value,
+        "reason": outcome.reason,
+        "failure": outcome.failure or None,
+        "code": outcome.code,
+        "signal": outcome.signal,
+        "out_of_memory": outcome.oom,
+        "log_bytes": outcome.log_bytes,
+        "log_dropped": outcome.log_dropped,
+        "max_rss": outcome.max_rss,
+        "written_outside": list(outcome.written_outside),
+        "hint": outcome.hint,
+        "error": outcome.error or None,
+    }
+
+
+def worker_fields(worker: WorkerInfo) -> dict[str, Any]:
+    """Return the worker for ``--json``."""
+    return {"alive": worker.alive, "id": worker.id, "launcher": worker.launcher, **_notes(worker)}
+
+
+def _notes(worker: WorkerInfo) -> dict[str, Any]:
+    return {"notes": list(worker.notes), "problem": worker.problem, "hint": worker.hint}

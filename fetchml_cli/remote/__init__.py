@@ -1,0 +1,1 @@
+"""What the command line does to speak with a host: bring the agent there, start it, call it."""

@@ -1,0 +1,1 @@
+"""Layer 4: the door over stdin and stdout."""

@@ -1,0 +1,185 @@
+"""What is wrong with a configuration file, and where.
+
+Layer 1, pure. A finding never carries the value of a secret, and its texts are safe to show on a terminal.
+Columns and lines count from 1; 0 means the finding has no place in the file.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from attrs import frozen
+
+from fetchml_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Severity = Literal["error", "warning", "info"]
+Key = tuple[str, ...]
+
+SHOWN = 40
+MAX_FINDINGS = 100
+
+
+class Place(NamedTuple):
+    """A line and a column of a file, from 1; a tuple, as a big file has many."""
+
+    line: int = 0
+    column: int = 0
+
+
+NOWHERE = Place()
+
+
+@frozen
+class Finding:
+    """One problem: what is wrong, where, what was expected and how to mend it."""
+
+    code: str
+    severity: Severity
+    message: str
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    key: str = ""
+    expected: str = ""
+    hint: str = ""
+    #: A door must not start with it, although the file can be loaded (placeholder secrets).
+    blocks_start: bool = False
+
+    @property
+    def where(self) -> str:
+        """``file:line:column``, as far as it is known."""
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}" if self.where else self.message
+
+
+class InvalidConfigError(ConfigError):
+    """A configuration that cannot be used; `findings` has every problem, the text the first few."""
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        context: str = "",
+        hint: str = "",
+        findings: tuple[Finding, ...] = (),
+    ) -> None:
+        super().__init__(code, message, context=context, hint=hint)
+        self.findings = findings
+
+
+# The wire names errors by the classes of errors.py; findings stay on the machine that has the file.
+InvalidConfigError.__name__ = ConfigError.__name__
+
+
+class Report:
+    """Collects findings about one file, up to a limit: a file of garbage must not fill the memory."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self._findings: list[Finding] = []
+
+    @property
+    def full(self) -> bool:
+        """Whether further findings are dropped; whoever searches for advice may stop."""
+        return len(self._findings) >= MAX_FINDINGS
+
+    def add(
+        self,
+        code: str,
+        message: str,
+        place: Place = NOWHERE,
+        *,
+        severity: Severity = "error",
+        key: str = "",
+        expected: str = "",
+        hint: str = "",
+        blocks_start: bool = False,
+    ) -> None:
+        """Note one problem of this file."""
+        self.take(
+            Finding(
+                code,
+                severity,
+                message,
+                self.file,
+                place.line,
+                place.column,
+                key,
+                expected,
+                hint,
+                blocks_start,
+            )
+        )
+
+    def take(self, found: Finding) -> None:
+        """Note a problem that a rule found."""
+        if not self.full:
+            self._findings.append(found)
+
+    def sorted(self) -> tuple[Finding, ...]:
+        """The findings in the order of the file."""
+        return tuple(sorted(self._findings, key=lambda found: (found.line, found.column)))
+
+
+def show(value: object) -> str:
+    """Return *value* quoted, cut and with its control characters spelt out, fit for any terminal."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = ascii(value) if isinstance(value, str) else ascii(str(value))[1:-1]
+    if isinstance(value, str) and value.isprintable() and len(value) <= SHOWN:
+        return f"'{value}'"
+    return text if len(text) <= SHOWN + 2 else f"{text[:SHOWN]}…"
+
+
+def show_kind(value: object) -> str:
+    """Return *value* as `show` does, but sections and lists by their kind alone."""
+    if isinstance(value, dict):
+        return "a section"
+    return "a list" if isinstance(value, list) else show(value)
+
+
+def show_key(key: Key) -> str:
+    """Return *key* as a person would type it: ``auth.api_keys.alice.hash``."""
+    return ".".join(
+        part if part.isascii() and part.replace("_", "").replace("-", "").isalnum() else show(part)
+        for part in key
+    )
+
+
+def errors_of(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Those of *findings* that make a configuration unusable."""
+    return tuple(found for found in findings if found.severity == "error")
+
+
+def invalid(
+    findings: Iterable[Finding],
+    shown: Iterable[Finding],
+    *,
+    code: str = "config-invalid",
+) -> InvalidConfigError:
+    """Return the error for a file that cannot be used.
+
+    Args:
+        findings: Everything that was found in it.
+        shown: Those that stop us; the first three are told, one a line.
+        code: The error's code.
+    """
+    lines = list(shown)
+    first, rest = lines[0], lines[1:3]
+    more = len(lines) - 1 - len(rest)
+    hint = f"{more} more like these; mend them and try again" if more > 0 else first.hint
+    return InvalidConfigError(
+        code,
+        str(first),
+        context="\n           ".join(map(str, rest)),
+        hint=hint,
+        findings=tuple(findings),
+    )

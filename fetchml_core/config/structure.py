@@ -1,0 +1,253 @@
+"""Make typed records from a tree of nodes, noting everything that does not fit.
+
+Layer 1, pure. Walks the schema and the tree together; whatever is wrong leaves the default in place and a finding
+behind, so that one run finds all problems. The environment is an argument: ``${NAME}`` is expanded in texts
+after parsing, so a value never becomes structure, and an option's own variable beats the file.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+
+from .findings import NOWHERE, Key, Place, Report, Severity, show, show_key, show_kind
+from .node import Entry, Node, resolve_plain
+from .option import Field, fields_of
+from .scalars import Problem, check_scalar, did_you_mean, expected_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+T = TypeVar("T")
+_REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)\}?")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_NOTHING = Node({})
+
+
+class Structure:
+    """One walk over one file.
+
+    Args:
+        report: Takes the findings.
+        environ: The environment, for references and overrides.
+        strangers: Where keys belong that another kind of file has: top-level key to a hint.
+    """
+
+    def __init__(self, report: Report, environ: Mapping[str, str], strangers: Mapping[str, str]) -> None:
+        self.report = report
+        self.environ = environ
+        self.strangers = strangers
+        #: Place of the value of every option that the file names and that fits.
+        self.places: dict[Key, Place] = {}
+        #: Variables that overrode an option.
+        self.overrides: list[str] = []
+
+    def record(self, cls: type[T], node: Node, key: Key = ()) -> T:
+        """Return a *cls* from the mapping *node*."""
+        entries = self._known(fields_of(cls), self._mapping(node, key), key)
+        values: dict[str, Any] = {}
+        for name, field in fields_of(cls).items():
+            entry = entries.get(name)
+            below = (*key, name)
+            if entry is not None and self._empty(field, entry, below):
+                entry = None
+            if field.kind == "section":
+                values[name] = self.record(field.item, entry.node if entry else _NOTHING, below)
+            elif field.option.env and self.environ.get(field.option.env):
+                self._override(field, values)
+            elif entry is not None:
+                self._value(field, entry.node, below, values)
+        return cls(**values)
+
+    def _known(self, fields: dict[str, Field], entries: dict[str, Entry], key: Key) -> dict[str, Entry]:
+        """*entries* under their proper names; an unknown key is a finding."""
+        aliases = {field.option.alias: name for name, field in fields.items() if field.option.alias}
+        known: dict[str, Entry] = {}
+        for written, entry in entries.items():
+            name = aliases.get(written, written)
+            if name not in fields:
+                self._unknown(written, entry, [*fields, *aliases], key)
+            elif name in known:
+                message = (
+                    f"{show(written)} is another name of a key that stands in line {known[name].place.line}"
+                )
+                self._problem("duplicate-key", message, entry.place, (*key, name), hint=f"keep {name}")
+            else:
+                known[name] = entry
+        return known
+
+    def _unknown(self, written: str, entry: Entry, known: list[str], key: Key) -> None:
+        if self.report.full:
+            return
+        hint = self.strangers.get(written, "") if not key else ""
+        place = f" in {show_key(key)}" if key else ""
+        self._problem(
+            "unknown-key",
+            f"unknown key {show(written)}{place}",
+            entry.place,
+            (*key, written),
+            hint=hint or did_you_mean(written, known),
+        )
+
+    def _mapping(self, node: Node, key: Key) -> dict[str, Entry]:
+        if isinstance(node.value, dict):
+            return node.value
+        got = "a list" if isinstance(node.value, list) else "a single value"  # not shown: it may be a secret
+        if key:
+            self._problem("wrong-type", f"{show_key(key)}: expected a section, got {got}", node.place, key)
+        else:
+            self._problem("wrong-type", f"expected keys with values, got {got}", node.place, key)
+        return {}
+
+    def _empty(self, field: Field, entry: Entry, key: Key) -> bool:
+        """Whether nothing stands behind a key, so that its default counts."""
+        value = entry.node.value
+        if value is not None and value != "":
+            return False
+        if value is None or field.kind in {"bool", "int"}:
+            self._problem(
+                "empty-value",
+                f"nothing stands behind {show_key(key)}: the default counts",
+                entry.place,
+                key,
+                severity="warning",
+                expected=expected_of(field),
+                hint="remove the key, or give it a value",
+            )
+        return True
+
+    def _value(self, field: Field, node: Node, key: Key, values: dict[str, Any]) -> None:
+        try:
+            if field.kind == "list":
+                values[field.name] = self._list(field, node, key)
+            elif field.kind == "map":
+                values[field.name] = self._map(field, node, key)
+            else:
+                value = expand(node.value, self.environ) if isinstance(node.value, str) else node.value
+                if value == "":  # an empty variable
+                    return
+                values[field.name] = self._scalar(field, value, node.value)
+        except Problem as problem:
+            self._add(problem, node.place, key)
+        else:
+            self.places[key] = node.place
+
+    def _scalar(self, field: Field, value: object, raw: object) -> Any:
+        """Check *value*; when it is not *raw* it came from the environment and is not shown, as it may be secret."""
+        if value is raw:
+            return check_scalar(field, value)
+        if field.kind in {"bool", "int"} and isinstance(value, str):
+            value = resolve_plain(value)  # a reference can stand for a number in no other way
+        try:
+            return check_scalar(field, value)
+        except Problem as problem:
+            expected = problem.expected or expected_of(field)
+            message = f"what {show(raw)} stands for is not {expected}"
+            raise Problem(problem.code, message, expected) from None
+
+    def _list(self, field: Field, node: Node, key: Key) -> tuple[str, ...]:
+        if not isinstance(node.value, list):
+            hint = f"write [{show(node.value)}]" if isinstance(node.value, str) else ""
+            raise Problem("wrong-type", f"expected a list, got {show_kind(node.value)}", "a list", hint)
+        items: list[str] = []
+        for number, item in enumerate(node.value):
+            items.extend(self._item(field, item, (*key, str(number))))
+        return tuple(items)
+
+    def _item(self, field: Field, node: Node, key: Key) -> list[str]:
+        """The item as a list of one, of none when it does not fit."""
+        value = node.value
+        if field.option.numbers and type(value) is int:
+            return [str(value)]
+        try:
+            if isinstance(value, str):
+                return [expand(value, self.environ)]
+            message = f"expected a text, got {show_kind(value)}"
+            self._add(Problem("wrong-type", message, "a text", "put it in quotes"), node.place, key)
+        except Problem as problem:
+            self._add(problem, node.place, key)
+        return []
+
+    def _map(self, field: Field, node: Node, key: Key) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for name, entry in self._mapping(node, key).items():
+            below = (*key, name)
+            if attrs.has(field.item):
+                self.places[below] = entry.place
+                values[name] = self.record(field.item, entry.node, below)
+            elif isinstance(entry.node.value, bool):
+                self.places[below] = entry.node.place
+                values[name] = entry.node.value
+            else:
+                got = show_kind(entry.node.value)
+                self._problem(
+                    "wrong-type",
+                    f"{show_key(below)}: expected true or false, got {got}",
+                    entry.node.place,
+                    below,
+                )
+        return values
+
+    def _override(self, field: Field, values: dict[str, Any]) -> None:
+        """Take the value of an option from its own variable."""
+        name = field.option.env
+        try:
+            values[field.name] = check_scalar(field, self.environ[name])
+            self.overrides.append(name)
+        except Problem as problem:
+            self._problem(
+                "bad-environment",
+                f"environment variable {name}: {problem.message}",
+                NOWHERE,
+                (name,),
+                expected=problem.expected,
+                hint=problem.hint or f"unset {name}",
+            )
+
+    def _add(self, problem: Problem, place: Place, key: Key) -> None:
+        message = f"{show_key(key)}: {problem.message}"
+        self._problem(problem.code, message, place, key, expected=problem.expected, hint=problem.hint)
+
+    def _problem(
+        self,
+        code: str,
+        message: str,
+        place: Place,
+        key: Key,
+        *,
+        severity: Severity = "error",
+        expected: str = "",
+        hint: str = "",
+    ) -> None:
+        self.report.add(
+            code, message, place, severity=severity, key=show_key(key), expected=expected, hint=hint
+        )
+
+
+def expand(text: str, environ: Mapping[str, str]) -> str:
+    """Return *text* with each ``${NAME}`` replaced by its value; ``$${`` stands for ``${``.
+
+    Raises:
+        Problem: ``env-unset`` for a name without a value, ``bad-reference`` for what is no name.
+    """
+
+    def replace(match: re.Match[str]) -> str:
+        if match[0] == "$${":
+            return "${"
+        name = match[1]
+        if not match[0].endswith("}") or not _NAME.fullmatch(name):
+            raise Problem(
+                "bad-reference", f"{show(match[0])} names no variable", "${NAME}", "write $${ for a plain ${"
+            )
+        if name not in environ:
+            raise Problem(
+                "env-unset",
+                f"environment variable {name} is not set",
+                "",
+                f"export {name}=…, or write the value",
+            )
+        return environ[name]
+
+    return _REFERENCE.sub(replace, text) if "${" in text else text

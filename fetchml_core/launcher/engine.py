@@ -1,0 +1,158 @@
+"""The one place that runs ``podman``: argv lists, nothing on stdin, a time limit, errors fit for a terminal.
+
+Layer 2. Podman runs in a session of its own, so that a worker that dies or is interrupted does not cut a start in
+half. Its environment is what the caller hands over, less the variables through which systemd and a job could meet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from fetchml_core.errors import HostError
+
+from .spec import LIMITS, Capabilities
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+MIN_VERSION = (3, 4)
+TIMEOUT = 60.0
+_INSTALL = "sudo apt-get install podman"
+_DROPPED = ("NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_PID", "WATCHDOG_USEC")
+_CONTROLLERS = {"memory": "memory", "cpus": "cpu", "pids": "pids"}
+
+
+@frozen
+class Answer:
+    """What a run of Podman gave: its exit status, its output, and its errors on one printable line."""
+
+    status: int
+    output: str
+    errors: str
+
+
+@frozen
+class Engine:
+    """Podman on this host.
+
+    Args:
+        env: Its whole environment: PATH, HOME, XDG_RUNTIME_DIR, CONTAINERS_CONF and what else it needs.
+        program: Its name or path.
+    """
+
+    env: Mapping[str, str]
+    program: str = "podman"
+
+    def run(self, arguments: Sequence[str], *, timeout: float = TIMEOUT) -> Answer:
+        """Run Podman and return what it said, whatever its exit status.
+
+        Args:
+            arguments: What comes after ``podman``.
+            timeout: Seconds after which it is killed.
+
+        Raises:
+            HostError: ``podman-missing``, or ``podman-hangs`` when the time ran out.
+        """
+        env = {name: value for name, value in self.env.items() if name not in _DROPPED}
+        try:
+            process = subprocess.Popen(
+                [self.program, *arguments],
+                env=env,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise HostError(
+                "podman-missing",
+                f"Podman cannot be run: {error.strerror}",
+                context=self.program,
+                hint=_INSTALL,
+            ) from error
+        with process:
+            try:
+                output, errors = process.communicate(timeout=timeout)
+            except BaseException as error:
+                with contextlib.suppress(OSError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                if isinstance(error, subprocess.TimeoutExpired):
+                    command = " ".join(["podman", *arguments[:2]])
+                    raise HostError(
+                        "podman-hangs", f"{command} gave no answer in {timeout:.0f} s", hint="podman info"
+                    ) from None
+                raise
+        return Answer(process.returncode, output.decode("utf-8", "replace"), printable(errors))
+
+    def check(self) -> Capabilities:
+        """Ask Podman what it can do here.
+
+        Raises:
+            HostError: ``podman-missing``, ``podman-broken``, ``podman-too-old``, ``no-seccomp``.
+        """
+        answer = self.run(["info", "--format=json"])
+        try:
+            info = json.loads(answer.output) if answer.status == 0 else {}
+            return capabilities(info)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise HostError(
+                "podman-broken", "podman info fails on this host", context=answer.errors, hint="podman info"
+            ) from None
+
+
+def capabilities(info: dict[str, dict[str, object]]) -> Capabilities:
+    """Decide from ``podman info`` what this host can do.
+
+    Raises:
+        HostError: ``podman-too-old``, ``no-seccomp``.
+        KeyError: or the like when it is no such answer.
+    """
+    host = info["host"]
+    version = str(info["version"]["Version"])
+    if tuple(int(number) for number in re.findall(r"\d+", version)[:2]) < MIN_VERSION:
+        wanted = ".".join(map(str, MIN_VERSION))
+        raise HostError(
+            "podman-too-old", f"Podman {wanted} or newer is needed", context=version, hint=_INSTALL
+        )
+    security = host["security"]
+    if not isinstance(security, dict) or security["seccompEnabled"] is not True:
+        raise HostError("no-seccomp", "Podman has no seccomp on this host, so no job can be sandboxed")
+    rootless, cgroups = bool(security["rootless"]), str(host["cgroupVersion"])
+    controllers = host.get("cgroupControllers") or []
+    enforceable, reasons = _enforceable(rootless=rootless, cgroups=cgroups, controllers=list(controllers))  # type: ignore[call-overload]
+    return Capabilities(
+        launcher="podman",
+        version=version,
+        rootless=rootless,
+        cgroups=cgroups,
+        enforceable=enforceable,
+        not_enforced=tuple(limit for limit in LIMITS if limit not in enforceable),
+        reasons=reasons,
+    )
+
+
+def _enforceable(
+    *, rootless: bool, cgroups: str, controllers: list[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if rootless and cgroups != "v2":
+        return (), ("rootless Podman on cgroup v1 cannot enforce limits",)
+    enforceable = tuple(limit for limit in LIMITS if _CONTROLLERS[limit] in controllers)
+    missing = [_CONTROLLERS[limit] for limit in LIMITS if limit not in enforceable]
+    if not missing:
+        return enforceable, ()
+    return enforceable, (f"the cgroup controllers {', '.join(missing)} are not delegated to this account",)
+
+
+def printable(data: bytes, *, limit: int = 600) -> str:
+    """Return the end of what a program printed as one line without anything a terminal would obey."""
+    text = " ".join(data.decode("utf-8", "replace").split())
+    return "".join(char if char.isprintable() else "?" for char in text)[-limit:]

@@ -1,0 +1,430 @@
+# mypy: ignore-errors
+"""The init of an attempt: waits for the go, runs the job, keeps its output, records its end.
+
+It is PID 1 in a container and the job's parent and subreaper on a bare host. One file, standard library only,
+Python 3.6 or newer; `init.sh` is its twin for images without Python. Called as ``init.py CONTROL``: the control
+folder, shared with the worker. Formats, all in that folder:
+
+    name          written by  content
+    spec.json     worker      version, attempt, argv, cwd, env, log_limit, go_timeout, tracking (see below)
+    go            worker      a FIFO; the word `go` runs the job, anything else ends the init, so does go_timeout
+    started       init        {"attempt", "started"}: written after the go and before the job
+    log           init        the first half of log_limit of the output, append-only
+    log.<offset>  init        a part of the later output; <offset> is its place in the whole output, in decimal.
+                              Parts grow to an eighth of log_limit; the newest four are kept, so a gap between
+                              two files is exactly what was dropped
+    exit.json     init        version, attempt, code or signal, started, ended, oom, log_bytes, log_dropped,
+                              max_rss, error; durable, and the last thing the init does
+
+Invariants: nothing of the job runs before the go. When exit.json exists, no process of the job is left (what
+could not be killed is named in `error`). SIGTERM and SIGINT are passed on to the job's process group, SIGQUIT
+kills everything the job started. Memory is bounded whatever the job prints; a full disk costs output, not the job.
+Nothing here waits for the worker without a limit.
+"""
+
+import errno
+import json
+import os
+import selectors
+import signal
+import sys
+import time
+
+VERSION = 1
+CHUNK = 1 << 16
+RECORD_SIZE = (
+    4096  # reserved before the job starts, so that a disk filled by the job can still take the record
+)
+KEPT_PARTS = 4
+LAST_OUTPUT = 10.0  # seconds to wait, after the end, for what could not be killed
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class Log:
+    """The job's output on disk, the middle left out once it is longer than *limit* bytes."""
+
+    def __init__(self, folder, limit):
+        self.folder = folder
+        self.total = 0
+        self.dropped = 0
+        self.parts = []  # of the later output: [offset, length]
+        self.part_size = max(1, limit // 8)
+        self.room = max(1, limit // 2)  # left in the current file
+        self.fd = self._create("log")
+
+    def _create(self, name):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        return os.open(os.path.join(self.folder, name), flags, 0o600)
+
+    def write(self, data):
+        view = memoryview(data)
+        while view:
+            if not self.room:
+                self._next_part()
+            piece = view[: self.room]
+            try:
+                done = os.write(self.fd, piece) if self.fd >= 0 else 0
+            except OSError:  # the disk is full: this output is lost, the job goes on
+                done = 0
+            if not done:
+                self._close()
+                self.room = 0
+                self.total += len(view)
+                self.dropped += len(view)
+                return
+            self.total += done
+            self.room -= done
+            if self.parts:
+                self.parts[-1][1] += done
+            view = view[done:]
+
+    def _next_part(self):
+        self._close()
+        while len(self.parts) >= KEPT_PARTS:
+            offset, length = self.parts.pop(0)
+            try:
+                os.unlink(os.path.join(self.folder, "log.%d" % offset))
+            except OSError:
+                pass
+            self.dropped += length
+        try:
+            self.fd = self._create("log.%d" % self.total)
+        except OSError:
+            return
+        self.room = self.part_size
+        self.parts.append([self.total, 0])
+
+    def _close(self):
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+def write_file(path, data):
+    """Replace *path* in one step; it need not survive a power cut."""
+    with open(path + ".tmp", "wb") as file:
+        file.write(data)
+    os.rename(path + ".tmp", path)
+
+
+def reserve_record(folder):
+    """Take the disk space of the exit record now; return its descriptor."""
+    fd = os.open(
+        os.path.join(folder, "exit.json.tmp"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600
+    )
+    os.write(fd, b" " * RECORD_SIZE)
+    os.fsync(fd)
+    return fd
+
+
+def write_record(folder, fd, record):
+    """Make the exit record durable: the file, then its name."""
+    os.lseek(fd, 0, os.SEEK_SET)
+    os.write(fd, json.dumps(record).encode().ljust(RECORD_SIZE))
+    os.fsync(fd)
+    os.close(fd)
+    os.rename(os.path.join(folder, "exit.json.tmp"), os.path.join(folder, "exit.json"))
+    folder_fd = os.open(folder, os.O_RDONLY)
+    os.fsync(folder_fd)
+    os.close(folder_fd)
+
+
+def oom_kills():
+    """Return the number of out-of-memory kills in this container, None where that cannot be known."""
+    for path in ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"):
+        try:
+            with open(path) as file:
+                for line in file:
+                    name, _, value = line.partition(" ")
+                    if name == "oom_kill":
+                        return int(value)
+        except (OSError, ValueError):
+            pass
+    return None
+
+
+class HostTree:
+    """The job's processes on a bare host: everything that descends from this init."""
+
+    def __init__(self):
+        import ctypes
+
+        self.prctl = ctypes.CDLL(None, use_errno=True).prctl
+        self.prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphans become children of this process
+
+    def in_child(self, parent):
+        self.prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG: the job does not outlive its init
+        if os.getppid() != parent:
+            os._exit(127)
+
+    def kill(self):
+        children = {}
+        for name in os.listdir("/proc"):
+            if name.isdigit():
+                try:
+                    with open("/proc/%s/stat" % name, "rb") as file:
+                        ppid = int(file.read().rpartition(b")")[2].split()[1])
+                except (OSError, ValueError, IndexError):
+                    continue
+                children.setdefault(ppid, []).append(int(name))
+        todo = [os.getpid()]
+        while todo:
+            for pid in children.get(todo.pop(), ()):
+                todo.append(pid)
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except OSError:
+                    pass
+
+    def oom_kills(self):
+        return None
+
+
+class ContainerTree:
+    """The job's processes in a container: everything but PID 1."""
+
+    def in_child(self, parent):
+        pass
+
+    def kill(self):
+        try:
+            os.kill(-1, signal.SIGKILL)
+        except OSError:  # nobody is left
+            pass
+
+    def oom_kills(self):
+        return oom_kills()
+
+
+class Signals:
+    """Signals as bytes in a pipe, so that one loop waits for everything."""
+
+    def __init__(self):
+        self.reader, writer = os.pipe()
+        os.set_blocking(self.reader, False)
+        os.set_blocking(writer, False)
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            signal.signal(number, lambda *_: None)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.set_wakeup_fd(writer)
+
+    def read(self):
+        try:
+            return list(os.read(self.reader, 4096))
+        except BlockingIOError:
+            return []
+
+
+def wait_for_go(folder, signals, limit):
+    """Return whether the worker said go. Opened for reading and writing, the FIFO never reports an end."""
+    fd = os.open(os.path.join(folder, "go"), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    word = b""
+    deadline = time.monotonic() + limit
+    with selectors.DefaultSelector() as selector:
+        selector.register(fd, selectors.EVENT_READ)
+        selector.register(signals.reader, selectors.EVENT_READ)
+        while b"\n" not in word and len(word) < 64:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False, fd
+            for key, _ in selector.select(left):
+                if key.fd == fd:
+                    word += os.read(fd, 64)
+                elif set(signals.read()) - {signal.SIGCHLD}:
+                    return False, fd
+    return word == b"go\n", fd
+
+
+def to_bytes(text):
+    """Encode as UTF-8 whatever the locale is: an image may have none."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def start_job(spec, env, tree, out):
+    """Start the job in a session of its own; return (pid, None), or (pid, errno) of why it did not start."""
+    parent = os.getpid()
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            tree.in_child(parent)
+            os.setsid()
+            for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores the last two
+                signal.signal(number, signal.SIG_DFL)
+            for fd, flags in ((0, os.O_RDONLY), (1, None), (2, None)):
+                os.dup2(out if flags is None else os.open(os.devnull, flags), fd)
+            try:
+                with open("/proc/self/oom_score_adj", "w") as file:
+                    file.write(
+                        "500"
+                    )  # of init and job, the kernel is to kill the job: init has to tell about it
+            except OSError:
+                pass
+            os.chdir(to_bytes(os.path.join(spec["workspace"], spec["cwd"])))
+            argv = [to_bytes(word) for word in spec["argv"]]
+            os.execvpe(argv[0], argv, {to_bytes(name): to_bytes(env[name]) for name in env})
+        except BaseException as error:
+            os.write(writer, b"%d" % (getattr(error, "errno", None) or 0))
+        finally:
+            os._exit(127)
+    os.close(writer)
+    problem = os.read(reader, 32)
+    os.close(reader)
+    return pid, int(problem) if problem else None
+
+
+def explain_start(spec, number):
+    """Return the exit code and the line for a job that could not be started."""
+    name = json.dumps(spec["argv"][0])
+    if number in (errno.ENOENT, errno.ENOTDIR):
+        place = os.path.join(spec["workspace"], spec["cwd"])
+        if not os.path.isdir(to_bytes(place)):
+            return 127, "no such folder to start in: %s" % json.dumps(place)
+        return 127, "command not found: %s (or the program named in its first line)" % name
+    if number == errno.ENOEXEC:
+        return 126, "not a program: %s (a script needs a first line like #!/bin/sh)" % name
+    return 126, "cannot run %s: %s" % (name, os.strerror(number))
+
+
+class Init:
+    """One attempt, from the go to the record."""
+
+    def __init__(self, folder, spec, signals):
+        self.folder = folder
+        self.spec = spec
+        self.signals = signals
+        self.tree = ContainerTree() if os.getpid() == 1 else HostTree()
+        self.log = Log(folder, spec["log_limit"])
+        self.status = None
+        self.childless = False
+        self.pid = 0
+
+    def run(self):
+        """Run the job to its end; return its exit record."""
+        started = time.time()
+        oom_before = self.tree.oom_kills()
+        env = dict(self.spec["env"])
+        env.setdefault("PATH", os.environ.get("PATH") or DEFAULT_PATH)
+        reader, writer = os.pipe()
+        self.pid, problem = start_job(self.spec, env, self.tree, writer)
+        os.close(writer)
+        left = self._pump(reader)
+        oom_after = self.tree.oom_kills()
+        record = {
+            "version": VERSION,
+            "attempt": self.spec["attempt"],
+            "code": None,
+            "signal": None,
+            "error": left,
+        }
+        if problem is not None:
+            record["code"], record["error"] = explain_start(self.spec, problem)
+            self.log.write(("fetchml: %s\n" % record["error"]).encode())
+        elif os.WIFSIGNALED(self.status):
+            record["signal"] = os.WTERMSIG(self.status)
+        else:
+            record["code"] = os.WEXITSTATUS(self.status)
+        record.update(
+            started=started,
+            ended=time.time(),
+            oom=None if oom_before is None or oom_after is None else oom_after > oom_before,
+            log_bytes=self.log.total,
+            log_dropped=self.log.dropped,
+            max_rss=max_rss(),
+        )
+        return record
+
+    def _pump(self, reader):
+        """Move output, signals and dead children until nothing of the job is left; return what is wrong."""
+        open_ = True
+        deadline = None
+        with selectors.DefaultSelector() as selector:
+            selector.register(reader, selectors.EVENT_READ)
+            selector.register(self.signals.reader, selectors.EVENT_READ)
+            while open_ or not self.childless:
+                if deadline is not None and time.monotonic() > deadline:
+                    return "some processes of the job could not be killed"
+                for key, _ in selector.select(None if deadline is None else 0.05):
+                    if key.fd == reader:
+                        data = os.read(reader, CHUNK)
+                        open_ = bool(data)
+                        if not open_:
+                            selector.unregister(reader)
+                        self.log.write(data)
+                    else:
+                        self._handle(self.signals.read())
+                self._reap()
+                if self.status is not None:
+                    deadline = deadline or time.monotonic() + LAST_OUTPUT
+                    if not self.childless:
+                        self.tree.kill()
+        return ""
+
+    def _handle(self, numbers):
+        for number in numbers:
+            if number == signal.SIGQUIT:
+                self.tree.kill()
+            elif number in (signal.SIGTERM, signal.SIGINT) and self.status is None:
+                try:
+                    os.killpg(self.pid, number)
+                except OSError:  # it has just ended
+                    pass
+
+    def _reap(self):
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                self.childless = True
+                return
+            if pid == 0:
+                return
+            if pid == self.pid:
+                self.status = status
+
+
+def max_rss():
+    """Return the largest memory of one process of the job, in bytes, None where it is not known."""
+    try:
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    except ImportError:
+        return None
+
+
+def main(folder):
+    signals = Signals()
+    with open(os.path.join(folder, "spec.json"), "rb") as file:
+        spec = json.loads(file.read().decode())
+    init = Init(folder, spec, signals)
+    record_fd = reserve_record(folder)
+    told, go = wait_for_go(folder, signals, spec["go_timeout"])
+    if not told:
+        return 0
+    note = {"attempt": spec["attempt"], "started": time.time()}
+    try:
+        write_file(os.path.join(folder, "started"), json.dumps(note).encode())
+    except OSError:  # the disk is full; the job may still do its work
+        pass
+    os.close(go)  # the worker sees no reader from here on, and finds the file
+    record = init.run()
+    write_record(folder, record_fd, record)
+    return record["code"] if record["signal"] is None else 128 + record["signal"]
+
+
+def detach():
+    """Leave the caller's session and family, so that neither its end nor its terminal touches the job."""
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    print(os.getpid(), flush=True)
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1):
+        os.dup2(null, fd)
+
+
+if __name__ == "__main__":
+    if sys.argv[2:] == ["--detach"]:
+        detach()
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,112 @@
+"""Read a job's output by its place in the whole output, while it grows and after its middle was dropped.
+
+Layer 2. The files are described in `init.py`: ``log`` holds the first part, ``log.<offset>`` a later one. An offset
+counts the bytes the job printed, kept or not, so it means the same at all times. The job may have written these files
+itself: they are opened as plain files only, at most `MAX_PARTS` of them, and each read is bounded by its size.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from fetchml_core.errors import HostError
+from fetchml_core.fsio import open_plain_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MAX_PARTS = 16
+_PART = re.compile(r"log\.(\d{1,15})", re.ASCII)
+
+
+@frozen
+class LogChunk:
+    """A piece of a job's output.
+
+    Args:
+        offset: Where it begins; later than asked for when what was asked for is dropped.
+        data: The bytes; empty at the end of what there is.
+        dropped: How many bytes are missing between the place asked for and *offset*.
+    """
+
+    offset: int
+    data: bytes
+    dropped: int = 0
+
+    @property
+    def next(self) -> int:
+        """Where to read on."""
+        return self.offset + len(self.data)
+
+
+def read_log(control: Path, offset: int, size: int) -> LogChunk:
+    """Return at most *size* bytes of the output from *offset* on.
+
+    Args:
+        control: The attempt's control folder on the host; it need not exist yet.
+        offset: A place in the whole output, at least 0.
+        size: At least 1.
+    """
+    for start, name in _parts(control):
+        data = _read(control / name, max(0, offset - start), size)
+        if data:
+            begin = max(offset, start)
+            return LogChunk(begin, data, begin - offset)
+    return LogChunk(offset, b"")
+
+
+def log_end(control: Path) -> int:
+    """Return the length of the output so far, the dropped part included."""
+    end = 0
+    for start, name in _parts(control):
+        try:
+            fd = open_plain_file(control / name)
+        except (OSError, HostError):
+            continue
+        end = max(end, start + os.fstat(fd).st_size)
+        os.close(fd)
+    return end
+
+
+def cut_mark(dropped: int) -> bytes:
+    """Return the line that stands for *dropped* bytes of output."""
+    return f"\n[fetchml: {dropped} bytes of output dropped here]\n".encode("ascii")
+
+
+def whole_log(control: Path, *, size: int = 1 << 18, limit: int = 1 << 32) -> Iterator[bytes]:
+    """Yield the kept output in pieces of at most *size* bytes, `cut_mark` in its gaps; ends after *limit* bytes."""
+    offset = given = 0
+    while given < limit:
+        chunk = read_log(control, offset, size)
+        if not chunk.data:
+            return
+        if chunk.dropped:
+            yield cut_mark(chunk.dropped)
+        yield chunk.data
+        offset = chunk.next
+        given += len(chunk.data)
+
+
+def _parts(control: Path) -> list[tuple[int, str]]:
+    try:
+        names = os.listdir(control)  # noqa: PTH208 - names, not paths
+    except FileNotFoundError:
+        return []
+    later = sorted((int(match[1]), name) for name in names if (match := _PART.fullmatch(name)))
+    return [(0, "log"), *later[-MAX_PARTS:]]
+
+
+def _read(path: Path, offset: int, size: int) -> bytes:
+    try:
+        fd = open_plain_file(path)
+    except (OSError, HostError):  # dropped in this moment, or no plain file
+        return b""
+    try:
+        return os.pread(fd, size, offset)
+    finally:
+        os.close(fd)

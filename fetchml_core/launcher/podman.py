@@ -1,0 +1,286 @@
+"""Jobs in hardened Podman containers, rootful and rootless.
+
+Layer 2. Invariants: the go is possible only after the sandbox was read from the host's /proc of the container's PID 1;
+a limit that cannot be enforced refuses the launch or is named in `Launched.not_enforced`; whatever fails, no
+container is left. Podman is asked to start and to remove, never whether a job lives or how it ended: it forgets both
+when conmon dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from fetchml_core.errors import ConfigError, HostError, explain_os_error
+from fetchml_core.fsio import read_plain_file
+
+from . import control, evidence, handover
+from .argv import InitKind, podman_run_argv
+from .base import kill_init
+from .engine import Answer, Engine, printable
+from .environment import container_view, job_environment
+from .proof import Expected, prove
+from .record import ExitRecord, read_record
+from .seccomp import CheckedProfile, check_profile
+from .spec import Capabilities, Launched, LaunchSpec, check_host_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fetchml_core.clock import Clock
+
+SANDBOX = ("seccomp", "no-new-privileges", "no-capabilities", "read-only-root", "own-ipc")
+DEFAULT_USER = "65534:65534"
+_READY_TIMEOUT = 30.0
+_INIT_FILES: dict[InitKind, str] = {"python": "init.py", "sh": "init.sh"}
+
+
+class PodmanLauncher:
+    """The launcher that isolates; see `base.Launcher` for the contract.
+
+    Args:
+        env: Podman's whole environment.
+        clock: The machine's clocks.
+        limits: Whether a limit that cannot be enforced is an error already when the worker starts.
+        user: ``uid:gid`` that jobs have where Podman runs as root.
+        program: Podman's name or path.
+    """
+
+    def __init__(
+        self,
+        *,
+        env: Mapping[str, str],
+        clock: Clock,
+        limits: Literal["required", "best-effort"] = "required",
+        user: str = DEFAULT_USER,
+        program: str = "podman",
+    ) -> None:
+        self._engine = Engine(env, program)
+        self._clock = clock
+        self._limits = limits
+        self._user = user
+        self._uid, self._gid = _parse_user(user)
+        self._capabilities: Capabilities | None = None
+        self._inits: dict[str, InitKind] = {}  # image id -> the init it can run
+
+    def check(self) -> Capabilities:
+        """See `base.Launcher.check`."""
+        found = self._capabilities = self._engine.check()
+        _require_limits(found, self._limits)
+        return found
+
+    def launch(self, spec: LaunchSpec) -> Launched:
+        """See `base.Launcher.launch`; also ``image-missing``, ``image-has-no-init``, ``sandbox-not-proven``."""
+        host = self._capabilities or self._engine.check()
+        self._capabilities = host
+        _require_limits(host, spec.limits)
+        profile = check_profile(spec.seccomp_profile)
+        check_host_path(profile.path)
+        image, digest = self._find_image(spec.image)
+        view = container_view(spec)
+        control.prepare(spec, view, job_environment(spec, view))
+        try:
+            if not host.rootless:
+                folders = (spec.folder / "workspace", spec.folder / "results", spec.checkpoint, spec.control)
+                handover.give(folders, self._uid, self._gid)
+            pid = self._start(spec, image, host)
+            return self._prove(spec, host, profile, pid, digest)
+        except BaseException as error:
+            if getattr(error, "code", "") != "container-exists":  # that one is not ours to remove
+                self._discard(spec)
+            if isinstance(error, OSError):
+                raise explain_os_error(error, "launch the job") from error
+            raise
+
+    def go(self, launched: Launched, folder: Path) -> None:
+        """See `base.Launcher.go`."""
+        del launched
+        control.give_go(folder)
+
+    def alive(self, launched: Launched) -> bool:
+        """See `base.Launcher.alive`."""
+        return evidence.is_alive(launched)
+
+    def open_pidfd(self, launched: Launched) -> int | None:
+        """See `base.Launcher.open_pidfd`."""
+        return evidence.open_pidfd(launched)
+
+    def signal(self, launched: Launched, number: int) -> bool:
+        """See `base.Launcher.signal`."""
+        return evidence.send_signal(launched, number)
+
+    def kill(self, launched: Launched) -> bool:
+        """See `base.Launcher.kill`; with PID 1 the kernel ends the whole container."""
+        return kill_init(launched)
+
+    def record(self, folder: Path, attempt: int) -> ExitRecord | None:
+        """See `base.Launcher.record`."""
+        return read_record(folder / "control", attempt)
+
+    def clean(self, launched: Launched | str, folder: Path, checkpoint: Path) -> None:
+        """See `base.Launcher.clean`."""
+        name = launched if isinstance(launched, str) else launched.name
+        if isinstance(launched, Launched) and evidence.send_signal(launched, 9):
+            evidence.wait_end(launched, 5.0)
+        self._remove(name)
+        if isinstance(launched, Launched) and evidence.is_alive(launched):
+            raise HostError("cannot-clean", "the job's container cannot be killed", context=name)
+        self._take_back(folder, checkpoint)
+
+    def _remove(self, name: str) -> None:
+        answer = self._engine.run(["rm", "--force", "--ignore", "--volumes", "--", name])
+        if answer.status != 0:
+            raise HostError(
+                "cannot-clean",
+                "a container could not be removed",
+                context=answer.errors,
+                hint=f"podman rm -f {name}",
+            )
+
+    def _take_back(self, folder: Path, checkpoint: Path) -> None:
+        folders = [folder / name for name in ("workspace", "results", "control")]
+        handover.take_back([*folders, checkpoint], os.getuid(), os.getgid(), change_owner=os.geteuid() == 0)
+
+    def _find_image(self, name: str) -> tuple[str, str]:
+        """Return id and digest of an image; nothing is ever pulled."""
+        answer = self._engine.run(["image", "inspect", "--format={{.Id}} {{.Digest}}", "--", name])
+        words = answer.output.split()
+        if answer.status == 0 and words and re.fullmatch(r"[0-9a-f]{12,}", words[0]):
+            return words[0], words[1] if len(words) > 1 else ""
+        if "image not known" in answer.errors or "no such image" in answer.errors:
+            raise HostError(
+                "image-missing", "this host does not have the image", context=name, hint=f"podman pull {name}"
+            )
+        raise HostError("podman-failed", "Podman cannot look the image up", context=answer.errors)
+
+    def _start(self, spec: LaunchSpec, image: str, host: Capabilities) -> int:
+        """Start the container with the init its image can run; return its PID 1 once that waits for the go."""
+        for kind in self._candidates(image):
+            init = spec.folder / "init"
+            init.unlink(missing_ok=True)
+            shutil.copyfile(Path(__file__).with_name(_INIT_FILES[kind]), init)
+            init.chmod(0o644)  # the job's user must read it; the folder above is private
+            argv = podman_run_argv(
+                spec,
+                image=image,
+                rootless=host.rootless,
+                user=self._user,
+                init=kind,
+                enforceable=host.enforceable,
+            )
+            answer = self._engine.run(argv)
+            if answer.status == 0:
+                pid = self._wait_ready(spec)
+                self._inits[image] = kind
+                return pid
+            if not _lacks_program(answer):
+                raise _start_error(spec, answer)
+            self._remove(spec.name)
+        raise HostError(
+            "image-has-no-init",
+            "the image has neither python3 nor a shell, so nothing in it can start and watch the job",
+            context=spec.image,
+            hint="use an image that is built on a distribution or on python",
+        )
+
+    def _candidates(self, image: str) -> list[InitKind]:
+        known = self._inits.get(image)
+        return [known] if known else ["python", "sh"]
+
+    def _wait_ready(self, spec: LaunchSpec) -> int:
+        """Wait until PID 1 is our init and waits itself; what runs before that is the container runtime."""
+        pid = int(read_plain_file(spec.folder / "pid", limit=32).strip() or b"0")
+        end = self._clock.boot().seconds + _READY_TIMEOUT
+        while not control.is_ready(spec.folder):
+            stat = evidence.read_stat(pid)
+            if stat is None or stat.state in "ZX":
+                raise HostError(
+                    "init-failed",
+                    "the job's init ended at once",
+                    context=_last_words(spec),
+                    hint="podman info",
+                )
+            if self._clock.boot().seconds > end:
+                raise HostError("init-failed", f"the job's init was not ready in {_READY_TIMEOUT:.0f} s")
+            self._clock.sleep(0.005)
+        return pid
+
+    def _prove(
+        self, spec: LaunchSpec, host: Capabilities, profile: CheckedProfile, pid: int, digest: str
+    ) -> Launched:
+        stat = evidence.read_stat(pid)
+        pids_limit = spec.pids_limit if "pids" in host.enforceable else None
+        memory = spec.memory if "memory" in host.enforceable else None
+        missing = prove(pid, Expected(network=spec.network, pids_limit=pids_limit, memory=memory))
+        if stat is None or missing:
+            raise HostError(
+                "sandbox-not-proven",
+                "the container lacks protection, so the job was not started",
+                context=", ".join(missing) or "its init is gone",
+                hint="ml doctor",
+            )
+        network = ("no-network",) if spec.network == "none" else ()
+        return Launched(
+            launcher="podman",
+            pid=pid,
+            start_ticks=stat.start_ticks,
+            name=spec.name,
+            image_digest=digest,
+            enforced=(*SANDBOX, *network, *host.enforceable),
+            not_enforced=host.not_enforced,
+            cgroup=evidence.memory_cgroup(pid) if "memory" in host.enforceable else "",
+            profile_sha256=profile.sha256,
+        )
+
+    def _discard(self, spec: LaunchSpec) -> None:
+        """Undo a launch that failed; the failure itself is what the caller hears of."""
+        with contextlib.suppress(HostError):
+            self.clean(spec.name, spec.folder, spec.checkpoint)
+
+
+def _parse_user(user: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,9}):(\d{1,9})", user, re.ASCII)
+    if match is None or int(match[1]) == 0:
+        raise ConfigError(
+            "bad-sandbox-user",
+            "sandbox.user must be uid:gid in numbers, and not root",
+            context=ascii(user)[:80],
+        )
+    return int(match[1]), int(match[2])
+
+
+def _require_limits(host: Capabilities, limits: Literal["required", "best-effort"]) -> None:
+    if limits == "required" and host.not_enforced:
+        raise HostError(
+            "limits-not-enforceable",
+            f"this host cannot enforce limits on {', '.join(host.not_enforced)}",
+            context="; ".join(host.reasons),
+            hint="accept that in the worker file with  sandbox: {limits: best-effort}",
+        )
+
+
+def _lacks_program(answer: Answer) -> bool:
+    """Whether the image has no such program; the same statuses stand for other failures of the runtime too."""
+    return answer.status in {126, 127} and ("executable file" in answer.errors or 'exec: "' in answer.errors)
+
+
+def _start_error(spec: LaunchSpec, answer: Answer) -> HostError:
+    if "already in use" in answer.errors:
+        return HostError(
+            "container-exists",
+            "this attempt has a container already",
+            context=spec.name,
+            hint=f"podman rm -f {spec.name}",
+        )
+    return HostError("podman-failed", "Podman could not start the container", context=answer.errors)
+
+
+def _last_words(spec: LaunchSpec) -> str:
+    try:
+        return printable(read_plain_file(spec.folder / "init.log", limit=64 * 1024))
+    except (OSError, HostError):
+        return ""

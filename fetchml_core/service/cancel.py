@@ -1,0 +1,35 @@
+"""Ask that jobs end. All of them may be ended by this identity, or none is touched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fetchml_core.jobs.job import Stop
+from fetchml_core.wire.messages import CancelReply, CancelRequest
+
+from .select import select_jobs
+from .workers import heal_worker, wake_worker
+
+if TYPE_CHECKING:
+    from .perform import Context
+
+MAX_REASON = 500
+
+
+def run(context: Context, request: CancelRequest) -> CancelReply:
+    """See the module."""
+    jobs = select_jobs(context, request.select)
+    for job in jobs:
+        context.allow("jobs:update", owner=job.user, about=f"cancel job {job.id}")
+    ended = tuple(job.id for job in jobs if job.state.final)
+    stopped = []
+    for job in jobs:
+        if job.state.final:
+            stopped.append(job)
+            continue
+        context.change("jobs:update", owner=job.user, about=f"cancel job {job.id}")
+        stop = Stop(context.identity.user, request.reason[:MAX_REASON], now=request.now)
+        stopped.append(context.host.queue.stop(job.id, stop))
+    heal_worker(context.host, stopped)
+    wake_worker(context.host)
+    return CancelReply(tuple(stopped), ended)

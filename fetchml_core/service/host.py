@@ -1,0 +1,99 @@
+"""One host as its files describe it: base folder, configuration, queue, snapshots, audit trail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import field, frozen
+
+from fetchml_core.audit.log import AuditLog
+from fetchml_core.clock import Clock
+from fetchml_core.config.find import find_server_file, find_worker_file
+from fetchml_core.config.load import load_server, load_worker, require_startable
+from fetchml_core.config.resolve import audit_file, data_root, resolve_queue
+from fetchml_core.config.server import ServerConfig
+from fetchml_core.config.worker import WorkerConfig
+from fetchml_core.permission.policy import LOCAL, Identity, identify
+from fetchml_core.places import Base, Data
+from fetchml_core.queue.base import Queue
+from fetchml_core.queue.native import NativeQueue
+
+
+@frozen
+class Host:
+    """
+    Everything a use case or a worker needs to know about the host.
+
+    Args:
+        base: The folder given to FetchML.
+        data: Where queue, snapshots and jobs lie.
+        server: The api file; its defaults where there is none.
+        worker: The worker file; its defaults where there is none.
+        worker_file: That file, None where there is none.
+        queue: The queue.
+        queue_path: Where it lies.
+        embedded: No host was configured: this is the user's own machine.
+    """
+
+    base: Base
+    data: Data
+    server: ServerConfig
+    worker: WorkerConfig
+    worker_file: Path | None
+    queue: Queue
+    queue_path: Path
+    clock: Clock
+    environ: Mapping[str, str] = field(repr=False)
+    embedded: bool = False
+
+    @property
+    def audit(self) -> AuditLog | None:
+        """The audit trail, None where audit logging is off."""
+        path = audit_file(self.server, self.base.folder)
+        return None if path is None else AuditLog(path, self.clock)
+
+    def identify(self, key: str) -> Identity:
+        """Return who holds *key*; one local superuser where authentication is off."""
+        if not self.server.auth.enabled:
+            return LOCAL
+        return identify(key, self.server.auth.api_keys)
+
+
+def open_host(
+    base: Path,
+    environ: Mapping[str, str],
+    clock: Clock,
+    *,
+    worker_file: Path | None = None,
+    embedded: bool = False,
+) -> Host:
+    """
+    Read the host's files.
+
+    Args:
+        base: The folder given to FetchML; made if missing, mode 0700.
+        environ: The process's environment.
+        worker_file: A worker file other than ``<base>/worker.yaml``.
+
+    Raises:
+        ConfigError: a file is invalid, misnamed or disagrees with the other; nobody gets in then.
+    """
+    places = Base(base)
+    places.make()
+    server = require_startable(load_server(find_server_file(base, environ), environ))
+    worker_path = find_worker_file(base, worker_file)
+    worker = load_worker(worker_path, environ)
+    choice = resolve_queue(server, worker, base)
+    return Host(
+        base=places,
+        data=Data(data_root(worker, base)),
+        server=server.config,
+        worker=worker.config,
+        worker_file=worker_path,
+        queue=NativeQueue(choice.path, clock),
+        queue_path=choice.path,
+        clock=clock,
+        environ=environ,
+        embedded=embedded and worker_path is None,
+    )

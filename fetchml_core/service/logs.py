@@ -1,0 +1,114 @@
+"""What a job printed, from any byte on, followed until it ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fetchml_core.jobs.job import Job
+from fetchml_core.launcher.log import log_end, read_log
+from fetchml_core.wire.messages import JobNews, LogsReply, LogsRequest
+from fetchml_core.wire.session import CHUNK
+
+from .select import select_one
+from .why import why_queued
+from .workers import heal_worker, worker_info
+
+if TYPE_CHECKING:
+    from .perform import Context
+
+POLL_S = 0.05
+"""How often a followed log is looked at: a stat and a read, no fork."""
+MAX_TAIL = 8 << 20
+
+
+def run(context: Context, request: LogsRequest) -> LogsReply:
+    """See the module."""
+    job = select_one(context, request.select)
+    heal_worker(context.host, [job])
+    follower = _Follower(context, job, request)
+    while True:
+        job = context.host.queue.get(job.id)
+        follower.tell(job)
+        more = follower.send(job)
+        if job.state.final or not request.follow:
+            if not more:
+                return follower.reply(job)
+        elif not more and context.talk.gone(POLL_S):
+            return follower.reply(job)
+
+
+class _Follower:
+    """Where one client is in one job's log."""
+
+    def __init__(self, context: Context, job: Job, request: LogsRequest) -> None:
+        self._context = context
+        self._request = request
+        self._told: object = None
+        self._attempt = 0
+        self._offset = request.offset
+        self._control: Path | None = None
+
+    def tell(self, job: Job) -> None:
+        """Send news when the job's state, attempt or reason to wait has changed."""
+        host = self._context.host
+        why = ""
+        if not job.state.final and not job.state.active:
+            why = why_queued(host.queue.jobs(), worker_info(host), host.worker.slots).get(job.id, "")
+        news = (job.state, len(job.attempts), why)
+        if news != self._told:
+            self._told = news
+            self._context.talk.item(JobNews(job, why))
+
+    def send(self, job: Job) -> bool:
+        """Send what is new; say whether there may be more at once."""
+        if job.attempt is None:
+            return False
+        if job.attempt.number != self._attempt:
+            self._open(job, self._context.host.data.attempt(job.id, job.attempt.number).control)
+        if self._control is None:
+            return False
+        chunk = read_log(self._control, self._offset, CHUNK)
+        if not chunk.data:
+            return False
+        if chunk.dropped:
+            self._context.talk.item(JobNews(job, dropped=chunk.dropped))
+        self._context.talk.data(chunk.data)
+        self._offset = chunk.next
+        return True
+
+    def _open(self, job: Job, control: Path) -> None:
+        """Go to the newest attempt; an offset or tail that was asked for counts for the first one met."""
+        first = self._attempt == 0
+        self._attempt = job.attempts[-1].number
+        self._control = control
+        if not first:
+            self._offset = 0
+        elif self._request.tail is not None:
+            self._offset = tail_offset(control, self._request.tail)
+
+    def reply(self, job: Job) -> LogsReply:
+        """Return where it ended."""
+        return LogsReply(job, self._offset, job.outcome.log_dropped if job.outcome else 0)
+
+
+def tail_offset(control: Path, lines: int) -> int:
+    """Return where the last *lines* lines of the log begin, as far as `MAX_TAIL` bytes reach back."""
+    end = log_end(control)
+    if lines <= 0:
+        return end
+    begin = max(0, end - MAX_TAIL)
+    pieces = []
+    offset = begin
+    while offset < end and (chunk := read_log(control, offset, CHUNK)).data:
+        if chunk.dropped:
+            pieces, begin = [], chunk.offset
+        pieces.append(chunk.data)
+        offset = chunk.next
+    data = b"".join(pieces)
+    cut = len(data) - 1 if data.endswith(b"\n") else len(data)
+    for _ in range(lines):
+        cut = data.rfind(b"\n", 0, cut)
+        if cut < 0:
+            return begin
+    return begin + cut + 1

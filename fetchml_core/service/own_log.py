@@ -1,0 +1,39 @@
+"""Where agent and worker log: ``logging.file``, else standard error; ``logging.level`` says how much."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from fetchml_core.config.shared import LoggingConfig
+from fetchml_core.errors import explain_os_error
+from fetchml_core.fsio import make_folder
+
+_LEVELS = {"warn": "WARNING"}
+
+
+def start_logging(config: LoggingConfig, base: Path, who: str) -> logging.Logger:
+    """
+    Return the program's logger, set up as *config* says.
+
+    Args:
+        config: Level and file; a relative file is taken from *base*.
+        who: ``agent`` or ``worker``, in every line.
+
+    Raises:
+        FetchError: the file cannot be written.
+    """
+    logger = logging.getLogger("fetchml")
+    handler: logging.Handler = logging.StreamHandler()
+    if config.file:
+        path = base / config.file
+        try:
+            make_folder(path.parent)
+            handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            raise explain_os_error(error, f"write the log of the {who}") from None
+    handler.setFormatter(logging.Formatter(f"%(asctime)s {who}[%(process)d] %(levelname)s %(message)s"))
+    logger.handlers[:] = [handler]
+    logger.setLevel(_LEVELS.get(config.level, config.level.upper()))
+    logger.propagate = False
+    return logger

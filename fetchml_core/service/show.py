@@ -1,0 +1,58 @@
+"""Everything about one job."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fetchml_core.fsio import open_plain_file
+from fetchml_core.wire.messages import MetricLine, ShowReply, ShowRequest
+
+from .select import select_one
+from .why import why_queued
+from .workers import heal_worker
+
+if TYPE_CHECKING:
+    from .perform import Context
+
+
+def run(context: Context, request: ShowRequest) -> ShowReply:
+    """See the module."""
+    host = context.host
+    job = select_one(context, request.select)
+    jobs = list(host.queue.jobs())
+    worker = heal_worker(host, jobs)
+    places = host.data.attempt(job.id, job.attempt.number) if job.attempt else None
+    return ShowReply(
+        job,
+        host.clock.now(),
+        worker,
+        why=why_queued(jobs, worker, host.worker.slots).get(job.id, ""),
+        metrics=tuple(last_metrics(places.metrics)) if places else (),
+        results=str(places.results) if places else "",
+        checkpoint=str(host.data.checkpoint(job.id)),
+    )
+
+
+def last_metrics(path: Path) -> list[MetricLine]:
+    """Return the newest value of every metric in *path*, in the order they first came."""
+    newest: dict[str, MetricLine] = {}
+    for record in _records(path):
+        step = record.get("step")
+        for key, value in record.get("values", {}).items():
+            newest[key] = MetricLine(key, float(value), step)
+    return list(newest.values())
+
+
+def _records(path: Path) -> Iterator[dict[str, dict[str, float]]]:
+    """Yield the whole lines; the last may be half-written."""
+    try:
+        fd = open_plain_file(path)
+    except FileNotFoundError:
+        return
+    with open(fd, "rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                yield json.loads(line)

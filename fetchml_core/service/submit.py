@@ -1,0 +1,89 @@
+"""Accept a job: check what is asked, queue it durably, see that a worker is there."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from fetchml_core.config.worker import WorkerConfig
+from fetchml_core.errors import InputError
+from fetchml_core.jobs.job import JobSpec
+from fetchml_core.jobs.states import State
+from fetchml_core.launcher.environment import check_env_names
+from fetchml_core.queue.base import claim_order
+from fetchml_core.snapshot.store import BlobStore
+from fetchml_core.units import format_size
+from fetchml_core.wire.messages import SubmitReply, SubmitRequest
+
+from .limits import job_limits
+from .snapshot import load_manifest
+from .workers import ensure_worker, linger_note
+
+if TYPE_CHECKING:
+    from .perform import Context
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", re.ASCII)
+# what Podman takes as an image: never an option, a path or a transport (docker-archive:, dir:)
+IMAGE = re.compile(r"[a-z0-9][a-z0-9._-]*(:[0-9]+)?(/[a-z0-9._-]+)*(:[A-Za-z0-9_.-]+)?(@sha256:[0-9a-f]{64})?", re.ASCII)
+MAX_ARGUMENTS = 100_000
+
+
+def run(context: Context, request: SubmitRequest) -> SubmitReply:
+    """See the module."""
+    spec, host = request.spec, context.host
+    check_spec(spec, host.worker)
+    store = BlobStore(host.data.blobs)
+    manifest = load_manifest(store, spec.snapshot)
+    missing = store.missing({entry.digest: entry.size for entry in manifest.entries})
+    if missing:
+        raise InputError("snapshot-incomplete", f"{len(missing)} files of the snapshot have not arrived", hint="submit again: only they travel")
+    if not 0 < len(request.key) <= 200:
+        raise InputError("bad-key", "an idempotency key has 1 to 200 characters", context=request.key[:60])
+    context.change("jobs:create", about=f"job {spec.name} of snapshot {spec.snapshot[:12]}")
+    job = host.queue.submit(spec, user=context.identity.user, key=request.key)
+    worker = ensure_worker(host)
+    ahead = sum(1 for other in host.queue.jobs() if other.state is State.QUEUED and claim_order(other) < claim_order(job))
+    return SubmitReply(job, ahead, worker, linger_note(host))
+
+
+def check_spec(spec: JobSpec, worker: WorkerConfig) -> None:
+    """Raise InputError for a job that this host would never run."""
+    if not NAME.fullmatch(spec.name):
+        raise InputError("bad-name", "a job name has letters, digits, '_', '.', '-', at most 63", context=spec.name[:80])
+    if not spec.argv or sum(map(len, spec.argv)) > MAX_ARGUMENTS or any("\0" in word for word in spec.argv):
+        raise InputError("bad-command", "the command is empty or too long", context=" ".join(spec.argv)[:80])
+    if not 1 <= spec.priority <= 10:
+        raise InputError("bad-priority", "a priority is 1 to 10", context=str(spec.priority))
+    if spec.time_limit is not None and not 0 < spec.time_limit < 10**9:
+        raise InputError("bad-time", "a time limit is more than 0", context=str(spec.time_limit))
+    if spec.image and not IMAGE.fullmatch(spec.image):
+        raise InputError("bad-image", "this is no image name", context=spec.image[:200])
+    if spec.cwd.startswith("/") or {"..", "."} & set(spec.cwd.split("/")):
+        raise InputError("bad-folder", "the job must start inside its tree", context=spec.cwd[:200])
+    check_env_names(spec.env)
+    _check_resources(spec, worker)
+
+
+def _check_resources(spec: JobSpec, worker: WorkerConfig) -> None:
+    wanted, ceiling = spec.resources, job_limits(worker)
+    if wanted.gpus != 0:
+        raise InputError(
+            "gpus-not-supported",
+            "this version does not give GPUs to jobs yet, and will not run a GPU job without",
+            context=f"--gpus {wanted.gpus}",
+            hint="submit without --gpus",
+        )
+    if wanted.cpus is not None and not 0 < wanted.cpus <= ceiling.cpus:
+        raise InputError(
+            "too-many-cpus",
+            f"a job on this host gets at most {ceiling.cpus:g} CPUs (podman_cpus)",
+            context=f"--cpus {wanted.cpus:g}",
+            hint=f"--cpus {ceiling.cpus:g}",
+        )
+    if wanted.memory is not None and not 0 < wanted.memory <= ceiling.memory:
+        raise InputError(
+            "too-much-memory",
+            f"a job on this host gets at most {format_size(ceiling.memory)} of memory (podman_memory)",
+            context=f"--memory {format_size(wanted.memory)}",
+            hint=f"--memory {ceiling.memory // 2**20}m",
+        )

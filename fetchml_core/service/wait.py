@@ -1,0 +1,37 @@
+"""Wait until jobs have ended, telling of every change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fetchml_core.jobs.states import State
+from fetchml_core.wire.messages import JobNews, WaitReply, WaitRequest
+
+from .select import select_jobs
+from .workers import heal_worker
+
+if TYPE_CHECKING:
+    from .perform import Context
+
+POLL_S = 0.05
+
+
+def run(context: Context, request: WaitRequest) -> WaitReply:
+    """See the module."""
+    queue = context.host.queue
+    ids = [job.id for job in select_jobs(context, request.select)]
+    heal_worker(context.host, [queue.get(job_id) for job_id in ids])
+    told: dict[int, State] = {}
+    revision = -1
+    while True:
+        if queue.revision() != revision:
+            revision = queue.revision()
+            jobs = [queue.get(job_id) for job_id in ids]
+            for job in jobs:
+                if told.get(job.id) is not job.state:
+                    told[job.id] = job.state
+                    context.talk.item(JobNews(job))
+            if all(job.state.final for job in jobs):
+                return WaitReply(tuple(jobs))
+        if context.talk.gone(POLL_S):
+            return WaitReply(())

@@ -1,0 +1,193 @@
+"""The worker of a base, seen from a door: is it alive, wake it, start it on demand.
+
+A worker holds an flock on ``run/worker.lock`` for life, so its death is seen at once, whatever killed it. A
+worker that is about to end for lack of work gives up the lock first and looks at the queue after; a door queues
+the job first and looks at the lock after: one of the two always sees the other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from attrs import frozen
+
+import fetchml_core
+from fetchml_core.convert import from_data
+from fetchml_core.errors import ConfigError, FetchError
+from fetchml_core.fsio import locked, read_json, read_plain_file, try_lock
+from fetchml_core.jobs.job import Job
+from fetchml_core.wire.messages import WorkerInfo
+
+from .host import Host
+
+START_WAIT_S = 8.0
+"""How long a submit waits for a worker it started; Podman may have to be tried out."""
+_LOG_KEPT = 1 << 20
+
+
+@frozen
+class WorkerRecord:
+    """``run/worker.json``: what the living worker says about itself."""
+
+    pid: int
+    worker_id: str
+    queue: str
+    data: str
+    config: str = ""
+    launcher: str = ""
+    notes: tuple[str, ...] = ()
+    version: str = ""
+    ready: bool = False
+
+
+def worker_alive(host: Host) -> bool:
+    """Whether a worker holds the base's lock."""
+    if not host.base.worker_lock.exists():
+        return False
+    fd = try_lock(host.base.worker_lock, shared=True)
+    if fd is None:
+        return True
+    os.close(fd)
+    return False
+
+
+def worker_info(host: Host) -> WorkerInfo:
+    """
+    Return what is known of the worker.
+
+    Raises:
+        ConfigError: ``queue-disagrees``: it serves another queue than this door resolves.
+    """
+    if not worker_alive(host):
+        return WorkerInfo(False)
+    record = _record(host)
+    if record is None:
+        return WorkerInfo(True)
+    if (record.queue, record.data) != (str(host.queue_path), str(host.data.folder)):
+        raise ConfigError(
+            "queue-disagrees",
+            f"the worker serves {record.queue}, this door resolves {host.queue_path}",
+            context=f"{record.config or 'no worker file'} / {host.worker_file or 'no worker file'}",
+            hint=f"put the worker's file at {host.base.folder / 'worker.yaml'}, or name the same queue in both files",
+        )
+    return WorkerInfo(True, record.worker_id, record.launcher if record.ready else "", record.notes)
+
+
+def wake_worker(host: Host) -> None:
+    """Tell the worker to look at the queue now. Nobody there is no error: it looks when it starts."""
+    with contextlib.suppress(OSError):
+        fd = os.open(host.base.wake, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with contextlib.suppress(OSError):
+            os.write(fd, b"!")
+        os.close(fd)
+
+
+def heal_worker(host: Host, jobs: Iterable[Job]) -> WorkerInfo:
+    """Return what is known of the worker; where *jobs* wait and it has died, start it again."""
+    worker = worker_info(host)
+    if not worker.alive and any(not job.state.final for job in jobs):
+        return ensure_worker(host)
+    return worker
+
+
+def ensure_worker(host: Host) -> WorkerInfo:
+    """
+    Wake the worker, or start one where none lives.
+
+    Returns: what is known of it; where none could be started, ``problem`` says why and ``hint`` what to type.
+    The job stays queued either way.
+    """
+    if not worker_alive(host):
+        with locked(host.base.start_lock):
+            if not worker_alive(host):
+                return _start(host)
+    wake_worker(host)
+    return worker_info(host)
+
+
+def own_command(module: str, *arguments: str) -> list[str]:
+    """Return the argv that runs a module of this very build, wherever it lies."""
+    root = str(Path(fetchml_core.__file__).parent.parent)
+    code = f"import sys; sys.path.insert(0, sys.argv.pop(1)); from {module} import main; sys.exit(main(sys.argv[1:]))"
+    return [sys.executable, "-s", "-c", code, root, *arguments]
+
+
+def _start(host: Host) -> WorkerInfo:
+    arguments = ["run", "--base", str(host.base.folder), "--on-demand"]
+    if host.embedded:
+        arguments.append("--embedded")
+    argv = own_command("fetchml_core.worker.main", *arguments)
+    log = _open_log(host.base.worker_log)
+    started_at = os.fstat(log).st_size
+    try:
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=host.base.folder,
+            env=dict(host.environ), start_new_session=True, close_fds=True,
+        )
+    except OSError as error:
+        return WorkerInfo(False, problem=f"it cannot be started: {error.strerror}", hint=shlex.join(argv))
+    finally:
+        os.close(log)
+    deadline = host.clock.boot().seconds + START_WAIT_S
+    while process.poll() is None and host.clock.boot().seconds < deadline:
+        record = _record(host)
+        if record is not None and record.pid == process.pid and record.ready:
+            return WorkerInfo(True, record.worker_id, record.launcher, record.notes)
+        host.clock.sleep(0.02)
+    if process.returncode is None:
+        process.returncode = 0  # it lives on without us: no warning about that at the end
+        return WorkerInfo(True)
+    return WorkerInfo(False, problem=_last_words(host.base.worker_log, started_at), hint=f"on the host: {_by_hand(host)}")
+
+
+def _by_hand(host: Host) -> str:
+    """Return the line that starts a worker as a service."""
+    return shlex.join(own_command("fetchml_core.worker.main", "run", "--base", str(host.base.folder)))
+
+
+def _record(host: Host) -> WorkerRecord | None:
+    try:
+        data = read_json(host.base.worker_record)
+        return None if data is None else from_data(data, WorkerRecord)
+    except FetchError:
+        return None
+
+
+def _open_log(path: Path) -> int:
+    """Open the worker's log for appending; start it anew once it is long."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    if os.fstat(fd).st_size > _LOG_KEPT:
+        os.ftruncate(fd, 0)
+    return fd
+
+
+def _last_words(path: Path, offset: int) -> str:
+    """Return the error that a worker printed before it ended, on one line."""
+    text = read_plain_file(path, limit=_LOG_KEPT * 2)[offset:].decode("utf-8", "replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    start = next((i for i, line in enumerate(lines) if line.startswith("error: ")), max(0, len(lines) - 1))
+    return " ".join(lines[start : start + 3])[:500].removeprefix("error: ") or f"it ended at once; see {path}"
+
+
+def linger_note(host: Host, root: Path = Path("/")) -> tuple[str, ...]:
+    """
+    Return a warning where jobs would end when the account logs out.
+
+    systemd ends what an account runs at its last logout, unless lingering is on; a rootless container, and a
+    worker started on demand, are such things.
+    """
+    import pwd
+
+    uid = os.getuid()
+    if uid == 0 or host.embedded or not (root / "run/systemd/system").is_dir():
+        return ()
+    name = pwd.getpwuid(uid).pw_name
+    if (root / "var/lib/systemd/linger" / name).exists():
+        return ()
+    return (f"jobs end when {name} logs out of the host; on the host: sudo loginctl enable-linger {name}",)

@@ -1,0 +1,134 @@
+"""``fetchml-worker``: run a worker as a service or on demand, or stop the one that serves a base."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+import fetchml_core
+from fetchml_core.clock import Clock
+from fetchml_core.convert import to_data
+from fetchml_core.errors import ConfigError, FetchError, HostError, explain_os_error
+from fetchml_core.fsio import replace_file, try_lock
+from fetchml_core.service.host import Host, open_host
+from fetchml_core.service.own_log import start_logging
+from fetchml_core.service.workers import WorkerRecord, worker_alive
+
+from .choose import DEFAULT_IMAGE, choose_launcher
+from .worker import Worker
+
+_LOCK_TRIES = 40
+"""A door that looks whether a worker lives holds the lock for an instant: try again for two seconds."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        status: int = options.run(options)
+    except FetchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.status
+    except OSError as error:
+        print(f"error: {explain_os_error(error, 'run the worker')}", file=sys.stderr)
+        return 1
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="fetchml-worker", description="Run the jobs of one base.")
+    parser.add_argument("--version", action="version", version=fetchml_core.__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="claim jobs and run them, until SIGTERM; running jobs then go on")
+    run.add_argument("--config", type=Path, help="worker file; default: worker.yaml in the base, if there is one")
+    run.add_argument("--base", type=Path, help="folder given to FetchML; default: that of a worker.yaml, else this one")
+    run.add_argument("--on-demand", action="store_true", help="end after a minute without work")
+    run.add_argument("--embedded", action="store_true", help=argparse.SUPPRESS)
+    run.set_defaults(run=_run)
+    stop = commands.add_parser("stop", help="end the worker of a base; running jobs go on")
+    stop.add_argument("--base", type=Path, default=Path.cwd(), help="folder given to FetchML")
+    stop.set_defaults(run=_stop)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    base = _base(options.base, options.config)
+    host = open_host(base, os.environ, Clock(), worker_file=options.config, embedded=options.embedded)
+    log = start_logging(host.worker.logging, base, "worker")
+    worker_id = host.worker.worker_id or socket.gethostname()
+    lock = _take_lock(host)  # held for life: the end of the process frees it
+    _write_record(host, worker_id, "", ())
+    launcher, name, notes = choose_launcher(host, os.environ)
+    _write_record(host, worker_id, name, notes)
+    for note in notes:
+        log.warning("%s", note)
+    log.info("worker %s serves %s with the %s launcher", worker_id, host.queue_path, name)
+    image = host.worker.podman_image or DEFAULT_IMAGE
+    Worker(host, launcher, worker_id=worker_id, image=image, lock=lock, on_demand=options.on_demand).run()
+    return 0
+
+
+def _base(base: Path | None, config: Path | None) -> Path:
+    """Return the base: as named, else the folder of a file named worker.yaml, else the current one."""
+    if base is not None:
+        return base.expanduser().absolute()
+    if config is not None and config.name == "worker.yaml":
+        return config.absolute().parent
+    return Path.cwd()
+
+
+def _take_lock(host: Host) -> int:
+    for _ in range(_LOCK_TRIES):
+        lock = try_lock(host.base.worker_lock)
+        if lock is not None:
+            return lock
+        time.sleep(0.05)
+    raise HostError(
+        "worker-runs-already",
+        "a worker serves this base already",
+        context=str(host.base.folder),
+        hint=f"fetchml-worker stop --base {host.base.folder}",
+    )
+
+
+def _write_record(host: Host, worker_id: str, launcher: str, notes: tuple[str, ...]) -> None:
+    record = WorkerRecord(
+        pid=os.getpid(),
+        worker_id=worker_id,
+        queue=str(host.queue_path),
+        data=str(host.data.folder),
+        config=str(host.worker_file or ""),
+        launcher=launcher,
+        notes=notes,
+        version=fetchml_core.__version__,
+        ready=bool(launcher),
+    )
+    replace_file(host.base.worker_record, json.dumps(to_data(record)).encode())
+
+
+def _stop(options: argparse.Namespace) -> int:
+    base = options.base.expanduser().absolute()
+    host = open_host(base, os.environ, Clock(), embedded=True)
+    if not worker_alive(host):
+        print("no worker runs", file=sys.stderr)
+        return 0
+    try:
+        pid = json.loads(host.base.worker_record.read_bytes())["pid"]
+    except (OSError, ValueError, KeyError):
+        raise ConfigError("worker-unknown", "the worker has left no record", context=str(host.base.worker_record)) from None
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    while worker_alive(host):
+        time.sleep(0.05)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,217 @@
+"""The worker's main loop: claim what fits, pass on wishes to stop, beat, sleep until something happens.
+
+The queue is the truth. What this process holds in memory is only which attempts it watches; a worker that is
+killed and started again finds them in the queue and takes them up where they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import signal
+import threading
+from collections.abc import Sequence
+
+from fetchml_core.errors import FetchError
+from fetchml_core.fsio import try_lock
+from fetchml_core.jobs.job import Job, Launched, Lease, Stop
+from fetchml_core.jobs.states import State
+from fetchml_core.launcher.base import Launcher
+from fetchml_core.queue.base import Beat, Change, Started, lease_ended
+from fetchml_core.service.host import Host
+
+from .runner import Runner
+
+IDLE_S = 60.0
+"""How long a worker that was started on demand stays without work."""
+POLL_S = 2.0
+"""How often the queue is looked at when nobody wakes the worker and no file says otherwise."""
+
+
+class Worker:
+    """
+    Serves one base.
+
+    Args:
+        host: The host.
+        launcher: What starts jobs here.
+        worker_id: Its name.
+        image: Image of jobs that name none.
+        lock: Descriptor of the base's worker lock, held.
+        on_demand: End when there has been no work for `IDLE_S`.
+    """
+
+    def __init__(
+        self, host: Host, launcher: Launcher, *, worker_id: str, image: str, lock: int, on_demand: bool
+    ) -> None:
+        self._host = host
+        self._launcher = launcher
+        self._id = worker_id
+        self._image = image
+        self._lock = lock
+        self._on_demand = on_demand
+        self._log = logging.getLogger("fetchml")
+        self._queue_lock = threading.Lock()
+        self._runners: dict[int, Runner] = {}
+        self._ending = False
+        self._revision = -1
+        self._idle_since = host.clock.boot().seconds
+        self._next_beat = 0.0
+        with contextlib.suppress(FileExistsError):
+            os.mkfifo(host.base.wake, 0o600)
+        # opened for both, so that the last agent's leaving is no end of file
+        self._wake = os.open(host.base.wake, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def run(self) -> None:
+        """Work until told to end, or for lack of work."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._end)
+        try:
+            while not self._ending:
+                self._turn()
+                if self._idle_too_long() and self._leave():
+                    return
+                self._sleep()
+        finally:
+            self._detach()
+
+    def _end(self, number: int, _: object) -> None:
+        self._ending = True
+        self._log.info("%s: ending; running jobs go on", signal.Signals(number).name)
+        self._poke()
+
+    def _turn(self) -> None:
+        """One look at the queue, and what follows from it."""
+        self._drop_finished()
+        try:
+            with self._queue_lock:
+                revision = self._host.queue.revision()
+                jobs = self._host.queue.jobs() if revision != self._revision or self._due() else ()
+            self._revision = revision
+            self._pass_on(jobs)
+            self._take_up(jobs)
+            self._claim()
+            self._beat()
+        except FetchError as error:
+            self._log.error("%s", error)  # noqa: TRY400 - the queue says what is wrong; the next turn tries again
+
+    def _drop_finished(self) -> None:
+        for job_id, runner in list(self._runners.items()):
+            if runner.finished:
+                del self._runners[job_id]
+                runner.close()
+
+    def _due(self) -> bool:
+        return self._host.clock.boot().seconds >= self._next_beat
+
+    def _pass_on(self, jobs: Sequence[Job]) -> None:
+        """Tell the runners of wishes to stop."""
+        for job in jobs:
+            if job.stop is not None and job.id in self._runners:
+                self._runners[job.id].ask_to_stop(job.stop)
+
+    def _take_up(self, jobs: Sequence[Job]) -> None:
+        """Go on with attempts that a worker before this one left, and with those whose lease has ended."""
+        boot = self._host.clock.boot()
+        for job in jobs:
+            if not job.state.active or job.id in self._runners or job.lease is None:
+                continue
+            if job.lease.worker == self._id or lease_ended(job.lease, boot.boot_id, boot.seconds):
+                self._log.info("job %d: taking up attempt %d", job.id, len(job.attempts))
+                self._watch(job)
+
+    def _claim(self) -> None:
+        """Take queued jobs while there is room."""
+        while len(self._runners) < self._host.worker.slots and not self._ending:
+            with self._queue_lock:
+                job = self._host.queue.claim(lambda queued: queued[0] if queued else None, self._lease())
+            if job is None:
+                return
+            self._log.info("job %d: claimed, attempt %d", job.id, len(job.attempts))
+            self._watch(job)
+
+    def _watch(self, job: Job) -> None:
+        runner = Runner(
+            self._host,
+            self._launcher,
+            job,
+            image=job.spec.image or self._image,
+            advance=self._advance,
+            make_started=self._started,
+            ended=self._poke,
+        )
+        self._runners[job.id] = runner
+        runner.start()
+
+    def _advance(self, job: Job, change: Change | Stop) -> Job:
+        """Record what a runner says; runners share this worker's view of the queue."""
+        with self._queue_lock:
+            if isinstance(change, Stop):
+                return self._host.queue.stop(job.id, change)
+            assert job.attempt is not None  # noqa: S101 - a claimed job has one
+            return self._host.queue.advance(job.id, job.attempt.number, change)
+
+    def _started(self, launch: Launched) -> Started:
+        return Started(launch, self._lease())
+
+    def _lease(self) -> Lease:
+        boot = self._host.clock.boot()
+        return Lease(self._id, boot.boot_id, boot.seconds + self._host.worker.task_lease_duration.seconds)
+
+    def _beat(self) -> None:
+        """Renew the leases in time."""
+        if not self._due():
+            return
+        self._next_beat = self._host.clock.boot().seconds + self._host.worker.heartbeat_interval.seconds
+        for runner in list(self._runners.values()):
+            try:
+                self._advance(runner.job, Beat(self._lease()))
+            except FetchError as error:
+                self._log.warning("job %d: no heartbeat: %s", runner.job.id, error)
+
+    def _idle_too_long(self) -> bool:
+        now = self._host.clock.boot().seconds
+        if self._runners or not self._on_demand:
+            self._idle_since = now
+        return self._on_demand and now - self._idle_since >= IDLE_S
+
+    def _leave(self) -> bool:
+        """Give up the lock, then look once more: a door that queued a job before sees the lock free, or we see it."""
+        os.close(self._lock)
+        if not any(job.state is State.QUEUED or job.state.active for job in self._host.queue.jobs()):
+            self._log.info("no work for %d s: ending", IDLE_S)
+            return True
+        lock = try_lock(self._host.base.worker_lock)
+        if lock is None:
+            return True  # another worker took over
+        self._lock = lock
+        self._idle_since = self._host.clock.boot().seconds
+        return False
+
+    def _sleep(self) -> None:
+        """Wait for a wake-up, the next beat, or the longest time between two looks."""
+        now = self._host.clock.boot().seconds
+        poll_s = self._host.worker.poll_interval_seconds or POLL_S
+        timeout = max(0.0, min(poll_s, self._next_beat - now))
+        if self._on_demand:
+            timeout = min(timeout, max(0.0, self._idle_since + IDLE_S - now))
+        poll = select.poll()
+        poll.register(self._wake, select.POLLIN)
+        if poll.poll(timeout * 1000):
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._wake, 4096)
+
+    def _poke(self) -> None:
+        with contextlib.suppress(OSError):
+            os.write(self._wake, b"!")
+
+    def _detach(self) -> None:
+        """Leave running jobs to the next worker."""
+        for runner in self._runners.values():
+            runner.detach()
+        for runner in self._runners.values():
+            runner.join(timeout=10)
+        os.close(self._wake)
+        self._wake = -1

@@ -1,0 +1,1 @@
+"""What brings the agent to a host."""

@@ -1,0 +1,132 @@
+"""Both files of a base lead to one queue, whoever reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fetchml_core.config.load import load_server, load_worker
+from fetchml_core.config.resolve import QueueChoice, audit_file, data_root, resolve_queue
+from fetchml_core.config.server import ServerConfig
+from fetchml_core.config.shared import NativeQueue, QueueConfig
+from fetchml_core.config.worker import WorkerConfig
+from fetchml_core.errors import ConfigError
+from tests.core.config.support import CONFIGS
+
+BASE = Path("/base")
+
+
+def server(tmp_path, text):
+    """The api file with *text*, loaded; None for None."""
+    if text is None:
+        return None
+    path = tmp_path / "server.yaml"
+    path.write_text(text)
+    return load_server(path, {})
+
+
+def worker(tmp_path, text):
+    """The worker file with *text*, loaded; None for None."""
+    if text is None:
+        return None
+    path = tmp_path / "worker.yaml"
+    path.write_text(text)
+    return load_worker(path, {})
+
+
+def native(path):
+    """A queue section that names *path*."""
+    return f"queue: {{type: native, native: {{data_dir: {path}}}}}\n"
+
+
+SILENT = "data_dir: x\n"
+
+
+@pytest.mark.parametrize(
+    ("api", "work", "path"),
+    [
+        (None, None, "/base/data/queue"),
+        (SILENT, None, "/base/data/queue"),
+        (SILENT, SILENT, "/base/data/queue"),
+        (None, "base_path: d\n", "/base/d/queue"),
+        (None, "base_path: /d\n", "/d/queue"),
+        (native("q"), None, "/base/q"),
+        (None, native("q"), "/base/q"),
+        (native("q"), "base_path: d\n", "/base/q"),
+        (native("q"), SILENT, "/base/q"),
+        (SILENT, native("/q"), "/q"),
+        (native("q"), native("./x/../q"), "/base/q"),
+        ("queue: {type: native}\n", native("q"), "/base/q"),
+        ("queue: {type: ''}\n", native("q"), "/base/q"),
+        (native("''"), "base_path: d\n", "/base/d/queue"),
+        ("base_path: elsewhere\n", None, "/base/data/queue"),
+    ],
+)
+def test_one_queue(tmp_path, api, work, path):
+    """Where one file is silent the other counts; without a word it lies in the data folder."""
+    choice = resolve_queue(server(tmp_path, api), worker(tmp_path, work), BASE)
+
+    assert choice == QueueChoice("native", Path(path))
+
+
+@pytest.mark.parametrize(
+    ("api", "work", "values"),
+    [
+        (native("a"), native("b"), ("/base/a", "/base/b")),
+        ("queue: {type: redis}\n", native("b"), ("redis", "native")),
+        ("queue: {type: sqlite}\n", "queue: {type: redis}\n", ("sqlite", "redis")),
+    ],
+)
+def test_disagreement(tmp_path, api, work, values):
+    """Two different queues are an error that names both files and both values."""
+    with pytest.raises(ConfigError) as caught:
+        resolve_queue(server(tmp_path, api), worker(tmp_path, work), BASE)
+
+    assert caught.value.code == "queue-disagrees"
+    for file, value in zip(("server.yaml", "worker.yaml"), values, strict=True):
+        assert f"{tmp_path / file}: {value}" in caught.value.context
+
+
+@pytest.mark.parametrize("kind", ["redis", "sqlite", "filesystem"])
+def test_other_types_wait(tmp_path, kind):
+    """A type that does not work yet is refused with what does, never replaced."""
+    with pytest.raises(ConfigError) as caught:
+        resolve_queue(server(tmp_path, f"queue: {{type: {kind}}}\n"), worker(tmp_path, SILENT), BASE)
+
+    assert caught.value.code == "queue-type-not-active"
+    assert "native" in caught.value.hint
+
+
+def test_records_without_a_file():
+    """Plain records work like loaded files."""
+    named = WorkerConfig(base_path="d", queue=QueueConfig(native=NativeQueue(data_dir="q")))
+
+    assert resolve_queue(ServerConfig(), WorkerConfig(base_path="d"), BASE).path == Path("/base/d/queue")
+    assert resolve_queue(ServerConfig(), named, BASE).path == Path("/base/q")
+    with pytest.raises(ConfigError):
+        resolve_queue(ServerConfig(queue=QueueConfig(type="redis")), None, BASE)
+
+
+def test_the_development_files_agree():
+    """The samples for development resolve to the queue they name."""
+    api = load_server(CONFIGS / "api" / "dev.yaml", {})
+    work = load_worker(CONFIGS / "workers" / "dev-local.yaml", {})
+
+    assert resolve_queue(api, work, BASE).path == Path("/base/data/dev/queue")
+    assert data_root(work, BASE) == Path("/base/data/dev/experiments")
+    assert audit_file(api, BASE) == Path("/base/data/dev/logs/fetchml-audit.log")
+
+
+def test_data_root_without_a_worker_file():
+    """Without a worker file, or a word in it, data lies in `data`."""
+    assert data_root(None, BASE) == Path("/base/data")
+    assert data_root(WorkerConfig(), BASE) == Path("/base/data")
+
+
+def test_audit_file(tmp_path):
+    """Audit records go nowhere while it is off, and to the base when no path is named."""
+    assert audit_file(None, BASE) is None
+    assert audit_file(server(tmp_path, SILENT), BASE) is None
+    enabled = server(tmp_path, "security: {audit_logging: {enabled: true}}\n")
+    assert audit_file(enabled, BASE) == Path("/base/audit.log")

@@ -1,0 +1,326 @@
+"""The Podman launcher with real Podman: the promises of all launchers, and what only containers give."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+
+import pytest
+
+from fetchml_core.errors import ConfigError, HostError
+from fetchml_core.launcher import podman as podman_module
+from fetchml_core.launcher.engine import Engine, capabilities
+from fetchml_core.launcher.podman import PodmanLauncher
+from tests.core.launcher.jobs import CLOCK, Attempt, Contract, make_spec
+
+
+@pytest.fixture
+def launcher(podman_root):
+    """The Podman launcher, on rootful Podman."""
+    return PodmanLauncher(env=podman_root.env, clock=CLOCK)
+
+
+@pytest.fixture
+def image(image_python):
+    """The image most jobs have."""
+    return image_python
+
+
+@pytest.fixture
+def start(launcher, image, tmp_path):
+    """Launch a command; what was launched is cleaned up."""
+    attempts = []
+
+    def start(*argv: str, **fields) -> Attempt:
+        attempts.append(Attempt(launcher, make_spec(tmp_path, argv, **{"image": image} | fields)))
+        return attempts[-1]
+
+    yield start
+    for attempt in attempts:
+        attempt.clean()
+
+
+class TestPythonInit(Contract):
+    """The contract, in a container whose image has Python."""
+
+
+class TestShellInit(Contract):
+    """The contract, in a container whose image has a shell only."""
+
+    @pytest.fixture
+    def image(self, image_busybox):
+        """An image with a shell and no Python."""
+        return image_busybox
+
+
+def containers(podman_root, name: str) -> str:
+    """Return the ids of the containers of this name, running or not."""
+    return podman_root.run("ps", "--all", "--quiet", f"--filter=name={name}").stdout
+
+
+def refused(launcher, tmp_path, **fields) -> HostError:
+    """Return the error of a launch."""
+    with pytest.raises(HostError) as caught:
+        launcher.launch(make_spec(tmp_path, **fields))
+    return caught.value
+
+
+def test_capabilities(launcher):
+    """A rootful Podman enforces what its cgroups can, and says its version."""
+    found = launcher.check()
+
+    assert not found.rootless
+    assert found.version
+    assert "memory" in found.enforceable
+
+
+def test_sandbox_is_what_was_promised(start):
+    """The job cannot become more, write outside its folders, or see a network; the record of the launch says so."""
+    line = "id -u; touch /x || echo ro; grep -c . /proc/net/dev; grep -E 'NoNewPrivs|Seccomp:|CapEff' /proc/self/status"
+    attempt = start("sh", "-c", line).go()
+    attempt.record()
+
+    assert attempt.output().split() == [
+        *["65534", "touch:", "cannot", "touch", "'/x':", "Read-only", "file", "system", "ro", "3"],
+        *["CapEff:", "0000000000000000", "NoNewPrivs:", "1", "Seccomp:", "2"],
+    ]
+    assert {"seccomp", "no-network", "memory", "pids"} <= set(attempt.launched.enforced)
+    assert attempt.launched.image_digest.startswith("sha256:")
+
+
+def test_out_of_memory(start):
+    """A job over its memory limit is killed, and the record says why; the init lives on to tell."""
+    attempt = start("python3", "-c", "x = bytearray(1 << 30); print(len(x))", memory=64 << 20).go()
+    record = attempt.record()
+
+    assert record.signal == signal.SIGKILL
+    assert record.oom is True
+
+
+def test_container_is_removed(start, podman_root):
+    """After clean no container is left; a second clean is no error."""
+    attempt = start("true").go()
+    attempt.record()
+    assert containers(podman_root, attempt.launched.name)
+    attempt.clean()
+    attempt.clean()
+
+    assert not containers(podman_root, attempt.launched.name)
+
+
+def test_clean_by_name(start, podman_root, launcher):
+    """A container whose launch nobody wrote down is killed and removed by its name."""
+    attempt = start("sleep", "60").go()
+    launcher.clean(attempt.spec.name, attempt.spec.folder, attempt.spec.checkpoint)
+
+    assert not launcher.alive(attempt.launched)
+    assert not containers(podman_root, attempt.launched.name)
+
+
+def test_secrets_stay_out_of_podman(start, podman_root):
+    """Neither the command nor a variable of the user stands where `podman inspect` or `ps` shows it."""
+    attempt = start("sleep", "canary-argument", env={"TOKEN": "canary-value"})
+    shown = podman_root.run("inspect", attempt.launched.name).stdout
+
+    assert "canary" not in shown
+
+
+def test_second_launch_leaves_the_first_alone(start, launcher):
+    """An attempt that runs is not disturbed by another launch of it."""
+    attempt = start("sleep", "60").go()
+    with pytest.raises(HostError, match="container-exists"):
+        launcher.launch(attempt.spec)
+
+    assert launcher.alive(attempt.launched)
+
+
+def test_image_missing(launcher, tmp_path):
+    """An image that the host lacks gives the line to type."""
+    error = refused(launcher, tmp_path, image="docker.io/library/no-such:1")
+
+    assert (error.code, error.hint) == ("image-missing", "podman pull docker.io/library/no-such:1")
+
+
+def test_image_without_python_and_shell(launcher, tmp_path, image_none, podman_root):
+    """An image in which no init can run is refused by name, and nothing is left of the try."""
+    error = refused(launcher, tmp_path, image=image_none)
+
+    assert (error.code, error.context) == ("image-has-no-init", image_none)
+    assert not containers(podman_root, make_spec(tmp_path).name)
+
+
+def test_sandbox_not_proven(launcher, tmp_path, image, podman_root, monkeypatch):
+    """A container that lacks a protection is removed before anything of the job runs."""
+
+    def without_seccomp(*args, **fields):
+        argv = podman_run_argv(*args, **fields)
+        return [word if not word.startswith("--security-opt=seccomp") else unconfined for word in argv]
+
+    podman_run_argv, unconfined = podman_module.podman_run_argv, "--security-opt=seccomp=unconfined"
+    monkeypatch.setattr(podman_module, "podman_run_argv", without_seccomp)
+    error = refused(launcher, tmp_path, argv=("touch", "/results/ran"), image=image)
+
+    assert error.code == "sandbox-not-proven"
+    assert "seccomp" in error.context
+    assert not containers(podman_root, make_spec(tmp_path).name)
+    assert not list((make_spec(tmp_path).folder / "results").iterdir())
+
+
+def test_bad_profile_never_reaches_podman(launcher, tmp_path, image):
+    """A profile that does not protect refuses the launch."""
+    profile = tmp_path / "empty.json"
+    profile.write_text("{}")
+
+    assert refused(launcher, tmp_path, image=image, seccomp_profile=profile).code.startswith(
+        "seccomp-profile-"
+    )
+
+
+def test_podman_missing(tmp_path):
+    """A host without Podman says what to install."""
+    with pytest.raises(HostError, match="podman-missing"):
+        PodmanLauncher(env={"PATH": str(tmp_path)}, clock=CLOCK, program=str(tmp_path / "podman")).check()
+
+
+def test_podman_hangs(tmp_path):
+    """A Podman that does not answer is killed."""
+    program = tmp_path / "podman"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o755)
+    with pytest.raises(HostError, match="podman-hangs"):
+        Engine(os.environ, str(program)).run(["info"], timeout=0.2)
+
+
+@pytest.mark.parametrize("user", ["0:0", "0:5", "nobody", "-1:1", "5", "65534:65534 --privileged"])
+def test_bad_user(user):
+    """Jobs get a number of an unprivileged user, nothing else."""
+    with pytest.raises(ConfigError, match="bad-sandbox-user"):
+        PodmanLauncher(env={}, clock=CLOCK, user=user)
+
+
+INFO = {
+    "host": {
+        "cgroupVersion": "v2",
+        "cgroupControllers": ["memory", "pids"],
+        "security": {"rootless": True, "seccompEnabled": True},
+    },
+    "version": {"Version": "4.9.3"},
+}
+
+
+def info(**changes):
+    """Return what `podman info` says, with changes."""
+    host = INFO["host"] | {key: value for key, value in changes.items() if key in INFO["host"]}
+    host["security"] = host["security"] | {
+        key: value for key, value in changes.items() if key in host["security"]
+    }
+    return {"host": host, "version": {"Version": changes.get("version", "4.9.3")}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "enforceable"),
+    [
+        ({}, ("memory", "pids")),
+        ({"cgroupControllers": ["cpu", "memory", "pids"]}, ("memory", "cpus", "pids")),
+        ({"cgroupVersion": "v1"}, ()),
+        (
+            {"cgroupVersion": "v1", "rootless": False, "cgroupControllers": ["cpu", "memory", "pids"]},
+            ("memory", "cpus", "pids"),
+        ),
+        ({"cgroupControllers": None}, ()),
+    ],
+)
+def test_which_limits_hold(changes, enforceable):
+    """What can be enforced follows from rootless, cgroup version and delegated controllers, and has a reason."""
+    found = capabilities(info(**changes))
+
+    assert found.enforceable == enforceable
+    assert bool(found.reasons) == bool(found.not_enforced)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"), [({"version": "3.0.1"}, "podman-too-old"), ({"seccompEnabled": False}, "no-seccomp")]
+)
+def test_unusable_podman(changes, code):
+    """A Podman too old for our flags, or without seccomp, is refused."""
+    with pytest.raises(HostError, match=code):
+        capabilities(info(**changes))
+
+
+def test_limits_required(tmp_path):
+    """Limits that cannot be enforced are an error that names the key to accept that, or are shown."""
+    program = tmp_path / "podman"
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(info(cgroupVersion='v1'))}\nEND\n")
+    program.chmod(0o755)
+    fields = {"env": dict(os.environ), "clock": CLOCK, "program": str(program)}
+    with pytest.raises(HostError, match="limits-not-enforceable") as caught:
+        PodmanLauncher(**fields).check()
+
+    assert "sandbox: {limits: best-effort}" in caught.value.hint
+    assert PodmanLauncher(**fields, limits="best-effort").check().not_enforced == ("memory", "cpus", "pids")
+
+
+def test_podman_broken(tmp_path):
+    """An answer that is none is an error, whatever it looks like."""
+    program = tmp_path / "podman"
+    for text in ("", "[]", '{"host": 3}', "no json"):
+        program.write_text(f"#!/bin/sh\necho '{text}'\n")
+        program.chmod(0o755)
+        with pytest.raises(HostError, match="podman-broken"):
+            PodmanLauncher(env=os.environ, clock=CLOCK, program=str(program)).check()
+
+
+def as_account(account, function) -> str:
+    """Run *function* in a child of this process that has become *account*; return what it returned, or its error."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.initgroups(account.name, account.gid)
+            os.setgid(account.gid)
+            os.setuid(account.uid)
+            answer = str(function())
+        except BaseException as error:  # noqa: BLE001 - it crosses a process
+            answer = f"{type(error).__name__}: {error}"
+        finally:
+            os.write(writer, answer.encode())
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        answer = pipe.read()
+    os.waitpid(child, 0)
+    return answer
+
+
+@pytest.mark.parametrize("init", ["busybox", "python"])
+def test_rootless(rootless, init, request):
+    """Rootless: the same sandbox, the account itself inside, private results its own; missing limits are named."""
+    image = request.getfixturevalue(f"rootless_{init}")
+    base = rootless.home / f"launcher-test-{os.getpid()}-{init}"
+
+    def job():
+        launcher = PodmanLauncher(env=rootless.podman.env, clock=CLOCK, limits="best-effort")
+        line = "umask 077; mkdir $FETCHML_RESULTS/deep; id -u >$FETCHML_RESULTS/deep/file; exit 3"
+        attempt = Attempt(
+            launcher, make_spec(base, ("sh", "-c", line), image=image, limits="best-effort")
+        ).go()
+        record = attempt.record(30)
+        attempt.clean()
+        model = attempt.spec.folder / "results/deep/file"
+        gaps = set(launcher.check().not_enforced) == set(attempt.launched.not_enforced)
+        return (
+            record.code,
+            int(model.read_text()),
+            model.stat().st_uid,
+            gaps,
+            "seccomp" in attempt.launched.enforced,
+        )
+
+    base.mkdir()
+    rootless.own(base)
+    try:
+        assert as_account(rootless, job) == str((3, rootless.uid, rootless.uid, True, True))
+    finally:
+        shutil.rmtree(base)
