@@ -53,8 +53,7 @@ def to_data(value: Any) -> Any:
 
 
 def from_data(data: Any, kind: type[T], *, what: str = "record") -> T:
-    """
-    Make a *kind* from plain data.
+    """Make a *kind* from plain data.
 
     Raises:
         HostError: ``damaged-record``, with the path of the field that does not fit.
@@ -63,4 +62,6 @@ def from_data(data: Any, kind: type[T], *, what: str = "record") -> T:
         return _converter().structure(data, kind)
     except (BaseValidationError, TypeError, ValueError, KeyError) as error:
         problems = transform_error(error) if isinstance(error, BaseValidationError) else [str(error)]
-        raise HostError("damaged-record", f"this {what} cannot be read", context="; ".join(problems)[:400]) from None
+        raise HostError(
+            "damaged-record", f"this {what} cannot be read", context="; ".join(problems)[:400]
+        ) from None

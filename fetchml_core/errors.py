@@ -21,8 +21,7 @@ from typing import ClassVar
 
 
 class FetchError(Exception):
-    """
-    A failure that is explained to the user in at most four lines.
+    """A failure that is explained to the user in at most four lines.
 
     Args:
         code: Stable kebab-case name, for scripts and for searching.
@@ -133,8 +132,7 @@ def to_fields(error: FetchError) -> dict[str, str]:
 
 
 def explain_os_error(error: OSError, doing: str) -> FetchError:
-    """
-    Turn an operating system error into one with a next step.
+    """Turn an operating system error into one with a next step.
 
     Args:
         error: What the system raised.
@@ -151,5 +149,10 @@ def explain_os_error(error: OSError, doing: str) -> FetchError:
             hint="free space on the host (df -h; df -i), then run the same command again",
         )
     if error.errno in {errno.EACCES, errno.EPERM}:
-        return HostError("not-permitted", f"the host's account may not {doing}", context=path, hint=f"ls -ld {path}" if path else "")
+        return HostError(
+            "not-permitted",
+            f"the host's account may not {doing}",
+            context=path,
+            hint=f"ls -ld {path}" if path else "",
+        )
     return HostError("io-error", f"could not {doing}: {error.strerror or error}", context=path)

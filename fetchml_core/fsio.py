@@ -71,8 +71,7 @@ def make_folder(path: Path, *, mode: int = 0o700) -> None:
 
 
 def open_plain_file(path: Path | str, *, dir_fd: int | None = None) -> int:
-    """
-    Open a file that somebody else may have made, for reading.
+    """Open a file that somebody else may have made, for reading.
 
     Returns: a file descriptor of a regular file; links are not followed and a FIFO does not block.
 
@@ -94,8 +93,7 @@ def read_plain_file(path: Path | str, *, limit: int, dir_fd: int | None = None) 
 
 
 def read_json(path: Path, *, limit: int = 1 << 20) -> Any:
-    """
-    Return the JSON in *path*, or None where there is no such file.
+    """Return the JSON in *path*, or None where there is no such file.
 
     Raises:
         HostError: ``damaged-file`` when it is no JSON or longer than *limit* bytes.
@@ -138,8 +136,7 @@ def try_lock(path: Path, *, shared: bool = False) -> int | None:
 
 
 def open_below(folder: Path, relative: str) -> int:
-    """
-    Open a plain file below *folder* for reading, following no link at any step.
+    """Open a plain file below *folder* for reading, following no link at any step.
 
     Raises:
         OSError: a part does not exist or is a link.

@@ -1,15 +1,15 @@
 """Where things lie: the one module that knows the names of files and folders on a host.
 
-    <base>/                     the profile's worker_base; mode 0700, owned by the account
-        server.yaml             the api file: who may do what
-        worker.yaml             the worker file
-        agent/<build>/          this program, one folder per build
-        run/                    locks, the wake-up FIFO, the worker's record and log
-    <data>/                     the worker file's base_path, else <base>/data
-        queue/                  see fetchml_core.queue
-        blobs/                  see fetchml_core.snapshot.store
-        jobs/<id>/checkpoint/   kept across attempts
-        jobs/<id>/<attempt>/    workspace/ (dropped at the end), results/, control/ (log, exit record)
+<base>/                     the profile's worker_base; mode 0700, owned by the account
+server.yaml             the api file: who may do what
+worker.yaml             the worker file
+agent/<build>/          this program, one folder per build
+run/                    locks, the wake-up FIFO, the worker's record and log
+<data>/                     the worker file's base_path, else <base>/data
+queue/                  see fetchml_core.queue
+blobs/                  see fetchml_core.snapshot.store
+jobs/<id>/checkpoint/   kept across attempts
+jobs/<id>/<attempt>/    workspace/ (dropped at the end), results/, control/ (log, exit record)
 """
 
 from __future__ import annotations

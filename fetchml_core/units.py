@@ -16,18 +16,21 @@ MAX_SIZE = 2**53
 
 
 def parse_size(text: str, *, unit_needed: bool = True) -> int:
-    """
-    Return the number of bytes that *text* names.
+    """Return the number of bytes that *text* names.
 
     Raises:
         InputError: ``bad-size`` when it is no size, ``size-without-unit`` for a bare number.
     """
     match = _SIZE.fullmatch(text.strip())
     if match is None:
-        raise InputError("bad-size", "this is not a size", context=text, hint="write it like 512m, 4Gi or 16g")
+        raise InputError(
+            "bad-size", "this is not a size", context=text, hint="write it like 512m, 4Gi or 16g"
+        )
     whole, fraction, letter = match[1], match[2] or "", match[3].lower()
     if unit_needed and text.strip().isdigit():
-        raise InputError("size-without-unit", "a size needs a unit", context=text, hint=f"write {text}m or {text}g")
+        raise InputError(
+            "size-without-unit", "a size needs a unit", context=text, hint=f"write {text}m or {text}g"
+        )
     scale = 1 << 10 * _POWERS[letter]
     size = int(whole) * scale + (int(fraction) * scale // 10 ** len(fraction) if fraction else 0)
     if size > MAX_SIZE:
@@ -46,8 +49,7 @@ def format_size(size: int) -> str:
 
 
 def parse_duration(text: str) -> float:
-    """
-    Return the seconds that *text* names, at least 0.
+    """Return the seconds that *text* names, at least 0.
 
     Raises:
         InputError: ``bad-duration``, or ``duration-without-unit`` for a bare number.
@@ -67,7 +69,9 @@ def parse_duration(text: str) -> float:
     except (durationpy.DurationError, ValueError, OverflowError, ArithmeticError, IndexError):
         seconds = -1.0
     if not text.isascii() or not 0 <= seconds < 10**9:
-        raise InputError("bad-duration", "this is not a duration", context=text, hint="write it like 30m, 1h30m or 500ms")
+        raise InputError(
+            "bad-duration", "this is not a duration", context=text, hint="write it like 30m, 1h30m or 500ms"
+        )
     return seconds
 
 

@@ -26,8 +26,7 @@ def cancel(
     as_json: JsonOption = False,
     profile: ProfileOption = "",
 ) -> None:
-    """
-    Stop queued or running jobs.
+    """Stop queued or running jobs.
 
     A running job gets SIGTERM and, after the host's graceful_timeout, is killed with all it started. Cancelling
     what has ended is no error.
@@ -43,7 +42,9 @@ def run(cli: Cli, jobs: list[str], *, reason: str = "", now: bool = False) -> No
     with connect(cli) as client:
         reply: CancelReply = client.call("cancel", CancelRequest(tuple(jobs), reason, now))
     if cli.json:
-        cli.show_json({"jobs": [job_fields(job) for job in reply.jobs], "ended_before": list(reply.ended_before)})
+        cli.show_json(
+            {"jobs": [job_fields(job) for job in reply.jobs], "ended_before": list(reply.ended_before)}
+        )
         return
     for job in reply.jobs:
         if job.id in reply.ended_before:

@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 ProfileOption = Annotated[str, typer.Option("--profile", metavar="NAME", help="Use ~/.ml/config-NAME.toml.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 JobsArgument = Annotated[
-    list[str], typer.Argument(metavar="JOB...", help="42, 40-44, last, @~1 or name:PATTERN.", show_default=False)
+    list[str],
+    typer.Argument(metavar="JOB...", help="42, 40-44, last, @~1 or name:PATTERN.", show_default=False),
 ]
 JobArgument = Annotated[
     str, typer.Argument(metavar="JOB", help="42, last, @~1 or name:PATTERN.", show_default=False)
 ]
 ExitStatusOption = Annotated[
-    str, typer.Option("--exit-status", metavar="job", help="Exit with the job's own status.", show_default=False)
+    str,
+    typer.Option("--exit-status", metavar="job", help="Exit with the job's own status.", show_default=False),
 ]
 
 _WAIT_STATUS = {
@@ -50,7 +52,7 @@ def load_profile(cli: Cli) -> Profile:
 
     loaded = load.load_profile(path, cli.environ)
     for finding in loaded.findings:
-        cli.warn(finding.line())
+        cli.warn(str(finding))
     cli.keep_secret(loaded.config.auth.api_key)
     return loaded.config
 
@@ -73,13 +75,19 @@ def host_name(profile: Profile, client: Client) -> str:
 def check_exit_status(word: str) -> bool:
     """Return whether the job's own status is wanted."""
     if word not in {"", "job"}:
-        raise InputError("bad-value", "--exit-status takes the word job", context=word, hint="--exit-status job")
+        raise InputError(
+            "bad-value", "--exit-status takes the word job", context=word, hint="--exit-status job"
+        )
     return word == "job"
 
 
+def with_profile(cli: Cli, line: str) -> str:
+    """Return a command to type, naming the profile in use."""
+    return f"{line} --profile {cli.profile}" if cli.profile else line
+
+
 def wait_status(jobs: Iterable[Job], *, of_job: bool = False) -> int:
-    """
-    Return the exit status of a wait for *jobs*, which have ended.
+    """Return the exit status of a wait for *jobs*, which have ended.
 
     Args:
         jobs: All of them.
@@ -92,4 +100,7 @@ def wait_status(jobs: Iterable[Job], *, of_job: bool = False) -> int:
         if outcome.signal is not None:
             return 128 + outcome.signal
     statuses = {_WAIT_STATUS.get(job.state, 0) for job in jobs}
-    return next((status for status in _ORDER if status in statuses), 0)
+    for status in _ORDER:
+        if status in statuses:
+            return status
+    return 0

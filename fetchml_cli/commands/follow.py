@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fetchml_cli.boundary import Detached
-from fetchml_cli.commands.common import connect
+from fetchml_cli.commands.common import connect, with_profile
 from fetchml_cli.output.jobs import ending
 from fetchml_cli.output.safe import LogFilter
 from fetchml_core.errors import UnreachableError
@@ -52,7 +52,9 @@ class LogPrinter:
 class Follower:
     """Follows one job over as many connections as it takes."""
 
-    def __init__(self, cli: Cli, profile: Profile, job_id: int, *, raw: bool = False, quiet: bool = False) -> None:
+    def __init__(
+        self, cli: Cli, profile: Profile, job_id: int, *, raw: bool = False, quiet: bool = False
+    ) -> None:
         self._cli = cli
         self._profile = profile
         self._id = job_id
@@ -63,8 +65,7 @@ class Follower:
         self._told: tuple[State, str] | None = None
 
     def run(self, client: Client, *, tail: int | None = None) -> Job:
-        """
-        Follow to the end and return the job.
+        """Follow to the end and return the job.
 
         Args:
             client: The first connection.
@@ -77,16 +78,20 @@ class Follower:
         try:
             return self._follow(client, tail)
         except KeyboardInterrupt:
-            again = f"ml logs -f {self._id}{self._profile_words()}"
-            stop = f"ml cancel {self._id}{self._profile_words()}"
-            raise Detached(f"\ndetached: job {self._id} goes on\n  {again}   comes back\n  {stop}   stops it") from None
+            again = with_profile(self._cli, f"ml logs -f {self._id}")
+            stop = with_profile(self._cli, f"ml cancel {self._id}")
+            raise Detached(
+                f"\ndetached: job {self._id} goes on\n  {again}   comes back\n  {stop}   stops it"
+            ) from None
         finally:
             self._printer.close()
 
     def _follow(self, client: Client, tail: int | None) -> Job:
         tries = 0
         while True:
-            request = LogsRequest(str(self._id), offset=self._offset, tail=tail, follow=True)
+            request = LogsRequest(
+                str(self._id), attempt=self._attempt, offset=self._offset, tail=tail, follow=True
+            )
             try:
                 reply: LogsReply = client.call("logs", request, on_item=self._news, on_data=self._data)
             except UnreachableError as error:
@@ -108,7 +113,7 @@ class Follower:
                 return connect(self._cli, self._profile), tries
             except UnreachableError as again:
                 error = again
-        error.hint = f"the job goes on: ml logs -f {self._id}{self._profile_words()}"
+        error.hint = "the job goes on: " + with_profile(self._cli, f"ml logs -f {self._id}")
         raise error
 
     def _data(self, chunk: bytes) -> None:
@@ -117,9 +122,10 @@ class Follower:
 
     def _news(self, news: JobNews) -> None:
         job = news.job
-        if news.dropped:
-            self._offset += news.dropped
-            self._printer.write(cut_mark(news.dropped))
+        if news.log_at is not None:
+            self._offset = news.log_at
+            if news.dropped:
+                self._printer.write(cut_mark(news.dropped))
             return
         if job.attempt is not None and job.attempt.number != self._attempt:
             if self._attempt:
@@ -133,9 +139,6 @@ class Follower:
         line = describe(job, news.why)
         if line:
             self._cli.note(line)
-
-    def _profile_words(self) -> str:
-        return f" --profile {self._cli.profile}" if self._cli.profile else ""
 
 
 def describe(job: Job, why: str) -> str:

@@ -33,16 +33,22 @@ def logs(
     follow: Annotated[
         bool | None,
         typer.Option(
-            "--follow/--no-follow", "-f", help="Go on until the job ends; default: on a terminal while it runs.", show_default=False
+            "--follow/--no-follow",
+            "-f",
+            help="Go on until the job ends; default: on a terminal while it runs.",
+            show_default=False,
         ),
     ] = None,
-    tail: Annotated[int | None, typer.Option(min=0, metavar="N", help="Begin N lines before the end.")] = None,
-    raw: Annotated[bool, typer.Option("--raw", help="Pass every byte to the terminal as the job wrote it.")] = False,
+    tail: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Begin N lines before the end.")
+    ] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Pass every byte to the terminal as the job wrote it.")
+    ] = False,
     exit_status: ExitStatusOption = "",
     profile: ProfileOption = "",
 ) -> int:
-    """
-    Print what a job writes, followed while it runs.
+    """Print what a job writes, followed while it runs.
 
     On a terminal only text and colour reach it; --raw passes everything on. Into a pipe the bytes go as they are.
     Ctrl-C detaches: the job goes on.
@@ -55,7 +61,13 @@ def logs(
 
 
 def run(
-    cli: Cli, word: str, *, follow: bool | None = None, tail: int | None = None, raw: bool = False, of_job: bool = False
+    cli: Cli,
+    word: str,
+    *,
+    follow: bool | None = None,
+    tail: int | None = None,
+    raw: bool = False,
+    of_job: bool = False,
 ) -> int:
     """Do the command without Typer; return the exit status."""
     profile = load_profile(cli)
@@ -74,14 +86,19 @@ def run(
         news: list[JobNews] = []
 
         def hear(item: JobNews) -> None:
-            news.append(item)
-            if item.dropped:
+            if item.log_at is None:
+                news.append(item)
+            elif item.dropped:
                 printer.write(cut_mark(item.dropped))
 
         request = LogsRequest(str(job.id), tail=tail)
-        reply: LogsReply = client.call("logs", request, on_item=hear, on_data=printer.write)
-        printer.close()
+        try:
+            reply: LogsReply = client.call("logs", request, on_item=hear, on_data=printer.write)
+        finally:
+            printer.close()
         if reply.job.attempt is None:
             why = news[-1].why if news else ""
-            cli.note(f"job {job.id} has not run: it is {reply.job.state.value}" + (f" ({why})" if why else ""))
+            cli.note(
+                f"job {job.id} has not run: it is {reply.job.state.value}" + (f" ({why})" if why else "")
+            )
     return 0

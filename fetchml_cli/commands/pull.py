@@ -31,13 +31,15 @@ def pull(
     ctx: typer.Context,
     job: JobArgument,
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="Where to put them; default: NAME-JOB here.", show_default=False)
+        Path | None,
+        typer.Argument(
+            metavar="[DIR]", help="Where to put them; default: NAME-JOB here.", show_default=False
+        ),
     ] = None,
     as_json: JsonOption = False,
     profile: ProfileOption = "",
 ) -> None:
-    """
-    Fetch the results of a job.
+    """Fetch the results of a job.
 
     Files that are here already, with the same content, are not fetched again; a file whose transfer broke goes on
     where it stopped. Every file is checked against its SHA-256.
@@ -67,7 +69,9 @@ def _tell(cli: Cli, reply: ResultsReply, target: Path, fetched: int) -> None:
         cli.warn(f"job {reply.job.id} is {reply.job.state.value}: these are its results so far")
     if cli.json:
         files = [{"path": file.path, "bytes": file.size, "sha256": file.digest} for file in reply.files]
-        cli.show_json({"folder": str(target), "files": files, "fetched": fetched, "skipped": list(reply.skipped)})
+        cli.show_json(
+            {"folder": str(target), "files": files, "fetched": fetched, "skipped": list(reply.skipped)}
+        )
         return
     cli.note(f"{len(reply.files)} files, {format_size(total)}; {fetched} fetched, the others were here")
     cli.out.line(str(target))
@@ -92,14 +96,21 @@ def _pull(cli: Cli, client: Client, reply: ResultsReply, target: Path) -> int:
 
 def _check_target(target: Path) -> None:
     if target.exists() and not target.is_dir():
-        raise InputError("not-a-folder", "results go into a folder, and this is a file", context=str(target), hint="name another: ml pull JOB DIR")
+        raise InputError(
+            "not-a-folder",
+            "results go into a folder, and this is a file",
+            context=str(target),
+            hint="name another: ml pull JOB DIR",
+        )
 
 
 def _check_name(path: str) -> None:
     """Refuse a name that would leave the folder: the host is not trusted with our files."""
     parts = path.split("/")
     if not path.isprintable() or any(part in {"", ".", ".."} for part in parts):
-        raise HostError("bad-result-name", "the host names a result file that leaves its folder", context=path)
+        raise HostError(
+            "bad-result-name", "the host names a result file that leaves its folder", context=path
+        )
 
 
 def _is_here(path: Path, file: ResultFile) -> bool:
@@ -119,7 +130,13 @@ def _digest(path: Path) -> str:
 
 
 def _fetch(
-    client: Client, request: FetchRequest, file: ResultFile, path: Path, advance: Callable[[int], None], *, last: bool = False
+    client: Client,
+    request: FetchRequest,
+    file: ResultFile,
+    path: Path,
+    advance: Callable[[int], None],
+    *,
+    last: bool = False,
 ) -> bool:
     """Fetch one file, from where a broken transfer stopped; False when what came does not check."""
     from attrs import evolve

@@ -24,9 +24,10 @@ Rows = Iterator[tuple[str, str]]
 
 
 @app.command()
-def show(ctx: typer.Context, job: JobArgument, as_json: JsonOption = False, profile: ProfileOption = "") -> None:
-    """
-    Tell everything about one job.
+def show(
+    ctx: typer.Context, job: JobArgument, as_json: JsonOption = False, profile: ProfileOption = ""
+) -> None:
+    """Tell everything about one job.
 
     Exit status: 0; 4 permission; 5 unknown job; 6 host out of reach.
     """
@@ -68,7 +69,10 @@ def _rows(reply: ShowReply) -> Rows:
     for attempt in job.attempts:
         yield from _tried(attempt)
     for line in reply.metrics:
-        yield f"metric {line.key}", f"{line.value:g}" + (f" at step {line.step}" if line.step is not None else "")
+        yield (
+            f"metric {line.key}",
+            f"{line.value:g}" + (f" at step {line.step}" if line.step is not None else ""),
+        )
     if reply.results:
         yield "results", f"{reply.results} (ml pull {job.id})"
 
@@ -76,7 +80,11 @@ def _rows(reply: ShowReply) -> Rows:
 def _asked(job: Job) -> Rows:
     spec = job.spec
     yield "command", shlex.join(spec.argv) + (f" in {spec.cwd}" if spec.cwd else "")
-    git = f", git {spec.git.commit[:12]} {spec.git.branch}{' with changes' if spec.git.dirty else ''}" if spec.git else ""
+    git = (
+        f", git {spec.git.commit[:12]} {spec.git.branch}{' with changes' if spec.git.dirty else ''}"
+        if spec.git
+        else ""
+    )
     yield "snapshot", f"{spec.snapshot[:12]}, {spec.files} files, {format_size(spec.size)}{git}"
     if spec.image:
         yield "image", spec.image
@@ -105,11 +113,21 @@ def _tried(attempt: Attempt) -> Rows:
         yield "  not enforced", ", ".join(launch.not_enforced)
     if outcome is None:
         return
-    ended = f"exit {outcome.code}" if outcome.code is not None else f"signal {outcome.signal}" if outcome.signal else ""
+    ended = (
+        f"exit {outcome.code}"
+        if outcome.code is not None
+        else f"signal {outcome.signal}"
+        if outcome.signal
+        else ""
+    )
     yield "  ended", ", ".join(word for word in (outcome.state.value, ended, outcome.reason) if word)
     if outcome.hint:
         yield "  hint", outcome.hint
-    yield "  log", f"{outcome.log_bytes} bytes" + (f", {outcome.log_dropped} of them dropped" if outcome.log_dropped else "")
+    yield (
+        "  log",
+        f"{outcome.log_bytes} bytes"
+        + (f", {outcome.log_dropped} of them dropped" if outcome.log_dropped else ""),
+    )
     if outcome.max_rss:
         yield "  memory", f"{format_size(outcome.max_rss)} at most, of its largest process"
     if outcome.written_outside:

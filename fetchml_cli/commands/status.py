@@ -25,33 +25,48 @@ ALTERNATE, NORMAL = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 
 
 @app.command()
-def status(  # noqa: PLR0917 - one parameter per option
+def status(
     ctx: typer.Context,
     jobs: Annotated[
         list[str] | None,
         typer.Argument(metavar="[JOB...]", help="42, 40-44, last, @~1 or name:PATTERN.", show_default=False),
     ] = None,
-    everyone: Annotated[bool, typer.Option("--all", "-a", help="Everyone's jobs, finished ones too, the newest 50.")] = False,
+    everyone: Annotated[
+        bool, typer.Option("--all", "-a", help="Everyone's jobs, finished ones too, the newest 50.")
+    ] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again every two seconds.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show how the host was reached, and what it cost.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show how the host was reached, and what it cost.")
+    ] = False,
     as_json: JsonOption = False,
     profile: ProfileOption = "",
 ) -> None:
-    """
-    Show jobs and what they wait for.
+    """Show jobs and what they wait for.
 
     Without a JOB: your unfinished jobs and the one that ended last. Times that a script reads are in seconds and
     RFC 3339.
 
     Exit status: 0; 3 configuration; 4 permission; 5 a job is unknown; 6 host out of reach.
     """
-    run(ctx.obj.configured(profile=profile, json=as_json), jobs or [], everyone=everyone, watch=watch, debug=debug)
+    run(
+        ctx.obj.configured(profile=profile, json=as_json),
+        jobs or [],
+        everyone=everyone,
+        watch=watch,
+        debug=debug,
+    )
 
 
-def run(cli: Cli, jobs: list[str], *, everyone: bool = False, watch: bool = False, debug: bool = False) -> None:
+def run(
+    cli: Cli, jobs: list[str], *, everyone: bool = False, watch: bool = False, debug: bool = False
+) -> None:
     """Do the command without Typer."""
     if watch and (cli.json or not cli.out.tty):
-        raise InputError("no-terminal", "--watch redraws a terminal, and this is none", hint="call ml status again, or ml wait JOB")
+        raise InputError(
+            "no-terminal",
+            "--watch redraws a terminal, and this is none",
+            hint="call ml status again, or ml wait JOB",
+        )
     profile = load_profile(cli)
     request = ListRequest(tuple(jobs), everyone=everyone)
     with connect(cli, profile) as client:
@@ -68,10 +83,16 @@ def run(cli: Cli, jobs: list[str], *, everyone: bool = False, watch: bool = Fals
 
 
 def _show(cli: Cli, reply: ListReply, request: ListRequest, host: str) -> None:
-    rows = [job_row(job, reply.why.get(str(job.id), ""), reply.now, user=request.everyone) for job in reply.jobs]
+    rows = [
+        job_row(job, reply.why.get(str(job.id), ""), reply.now, user=request.everyone) for job in reply.jobs
+    ]
     write_table(cli, COLUMNS, rows)
     if not rows:
-        cli.note(f"no jobs on {host}" if request.everyone else f"no jobs of yours on {host}; ml submit PATH makes one")
+        cli.note(
+            f"no jobs on {host}"
+            if request.everyone
+            else f"no jobs of yours on {host}; ml submit PATH makes one"
+        )
     if reply.hidden:
         cli.note(f"{reply.hidden} older jobs are not shown")
     waiting = any(not job.state.final for job in reply.jobs)

@@ -22,6 +22,7 @@ from fetchml_cli.commands.common import (
     host_name,
     load_profile,
     wait_status,
+    with_profile,
 )
 from fetchml_cli.commands.follow import Follower, end_lines
 from fetchml_cli.commands.upload import TreeChanged, send_snapshot
@@ -62,32 +63,46 @@ class Wish:
 
 
 @app.command(context_settings={"allow_extra_args": False})
-def submit(  # noqa: PLR0913, PLR0917 - one parameter per option
+def submit(
     ctx: typer.Context,
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder, or a script in one.", show_default=False)],
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="A folder, or a script in one.", show_default=False)
+    ],
     arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- ARGS]", help="Arguments of the job.", show_default=False)
+        list[str] | None,
+        typer.Argument(metavar="[-- ARGS]", help="Arguments of the job.", show_default=False),
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the job; default: that of the script or folder.")] = "",
     gpus: Annotated[int, typer.Option(min=0, help="GPUs.")] = 0,
-    cpus: Annotated[float | None, typer.Option(help="CPUs; default and ceiling: the host's podman_cpus.")] = None,
-    memory: Annotated[str, typer.Option(help="Memory, as in 4Gi; default and ceiling: the host's podman_memory.")] = "",
+    cpus: Annotated[
+        float | None, typer.Option(help="CPUs; default and ceiling: the host's podman_cpus.")
+    ] = None,
+    memory: Annotated[
+        str, typer.Option(help="Memory, as in 4Gi; default and ceiling: the host's podman_memory.")
+    ] = "",
     priority: Annotated[int, typer.Option(min=1, max=10, help="1 to 10, higher goes first.")] = 5,
-    time: Annotated[str, typer.Option(metavar="DURATION", help="Stop the job after this time, as in 90m or 2h.")] = "",
-    env: Annotated[list[str] | None, typer.Option(metavar="K=V", help="Set a variable of the job.", show_default=False)] = None,
+    time: Annotated[
+        str, typer.Option(metavar="DURATION", help="Stop the job after this time, as in 90m or 2h.")
+    ] = "",
+    env: Annotated[
+        list[str] | None, typer.Option(metavar="K=V", help="Set a variable of the job.", show_default=False)
+    ] = None,
     image: Annotated[str, typer.Option(help="Container image; default: the host's podman_image.")] = "",
     only: Annotated[bool, typer.Option("--only", help="Send the script alone.")] = False,
     allow_large: Annotated[bool, typer.Option("--allow-large", help="Send a tree however big.")] = False,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print what the job prints, until it ends.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Print what the job prints, until it ends.")
+    ] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the job ends.")] = False,
     exit_status: ExitStatusOption = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would travel; change nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would travel; change nothing.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the id alone.")] = False,
     as_json: JsonOption = False,
     profile: ProfileOption = "",
 ) -> int:
-    """
-    Freeze the code and queue it as a job.
+    """Freeze the code and queue it as a job.
 
     The tree around a script (its git work tree, else its folder) travels as it is now; the job runs exactly these
     bytes whatever happens to the tree later. A .py file runs with python3, a .sh file with /bin/sh, an executable
@@ -167,7 +182,9 @@ def check_wish(wish: Wish) -> None:
     for pair in wish.env:
         name, sign, _ = pair.partition("=")
         if not sign or not name:
-            raise InputError("bad-env", "a variable is set as NAME=VALUE", context=f"--env {name}", hint="--env NAME=VALUE")
+            raise InputError(
+                "bad-env", "a variable is set as NAME=VALUE", context=f"--env {name}", hint="--env NAME=VALUE"
+            )
 
 
 def read_tree(cli: Cli, tree: TreePlan, *, allow_large: bool) -> Scan:
@@ -182,7 +199,9 @@ def read_tree(cli: Cli, tree: TreePlan, *, allow_large: bool) -> Scan:
             advance(done - seen)
             seen = done
 
-        cache = cli.home / ".ml" / "cache" / "hashes" / hashlib.sha256(str(tree.root).encode()).hexdigest()[:32]
+        cache = (
+            cli.home / ".ml" / "cache" / "hashes" / hashlib.sha256(str(tree.root).encode()).hexdigest()[:32]
+        )
         return scan(
             tree.root,
             now=cli.clock.now(),
@@ -247,7 +266,13 @@ class _Pending:
 
     def __init__(self, cli: Cli, profile: Profile, spec: JobSpec) -> None:
         server = profile.server
-        target = [server.worker_host, server.worker_user, server.worker_base, server.worker_port, to_data(spec)]
+        target = [
+            server.worker_host,
+            server.worker_user,
+            server.worker_base,
+            server.worker_port,
+            to_data(spec),
+        ]
         digest = hashlib.sha256(json.dumps(target, sort_keys=True).encode()).hexdigest()
         self._path = cli.home / ".ml" / "cache" / "pending" / digest[:32]
         self._now = cli.clock.now()
@@ -281,12 +306,16 @@ def wait_for(cli: Cli, client: Client, job_id: int) -> Job:
         with client:
             reply = client.call("wait", WaitRequest((str(job_id),)), on_item=lambda _: None)
     except KeyboardInterrupt:
-        raise Detached(f"\ndetached: job {job_id} goes on\n  ml wait {job_id}   waits again") from None
+        raise Detached(
+            f"\ndetached: job {job_id} goes on\n  {with_profile(cli, f'ml wait {job_id}')}   waits again"
+        ) from None
     job: Job = reply.jobs[0]
     return job
 
 
-def _show_reply(cli: Cli, profile: Profile, client: Client, reply: SubmitReply, *, quiet: bool, more: bool) -> None:
+def _show_reply(
+    cli: Cli, profile: Profile, client: Client, reply: SubmitReply, *, quiet: bool, more: bool
+) -> None:
     job, worker = reply.job, reply.worker
     for note in reply.notes:
         cli.warn(note)
@@ -306,10 +335,9 @@ def _show_reply(cli: Cli, profile: Profile, client: Client, reply: SubmitReply, 
         cli.out.line(f"job {job.id} {job.state.value} on {host_name(profile, client)} ({line})")
     cli.out.flush()
     if not more and not quiet:
-        words = f" --profile {cli.profile}" if cli.profile else ""
-        cli.hint(f"  ml logs -f {job.id}{words}   follow it")
-        cli.hint(f"  ml status{words}   see where it stands")
-        cli.hint(f"  ml pull {job.id}{words}   fetch its results")
+        cli.hint(f"  {with_profile(cli, f'ml logs -f {job.id}')}   follow it")
+        cli.hint(f"  {with_profile(cli, 'ml status')}   see where it stands")
+        cli.hint(f"  {with_profile(cli, f'ml pull {job.id}')}   fetch its results")
 
 
 def ordinal(number: int) -> str:

@@ -32,8 +32,7 @@ class TreeChanged(InputError):  # noqa: N818 - the caller reads the tree again
 
 
 def send_snapshot(cli: Cli, client: Client, found: Scan) -> None:
-    """
-    Make the host hold all of *found*: exactly the bytes that were hashed.
+    """Make the host hold all of *found*: exactly the bytes that were hashed.
 
     Raises:
         TreeChanged: a file changed since; this end or the other has noticed.
@@ -48,14 +47,22 @@ def send_snapshot(cli: Cli, client: Client, found: Scan) -> None:
     with progress(cli, "upload", sum(sizes[digest] for digest in staged.missing)) as advance:
         changed: list[Path] = []
         upload = _bytes_of(found, staged.missing, sizes, advance, changed)
-        reply: UploadReply = client.call("upload", UploadRequest(manifest.digest, staged.missing), upload=upload)
+        reply: UploadReply = client.call(
+            "upload", UploadRequest(manifest.digest, staged.missing), upload=upload
+        )
     if reply.damaged or changed:
-        paths = sorted({str(found.files[digest]) for digest in reply.damaged} | {str(path) for path in changed})
+        paths = sorted(
+            {str(found.files[digest]) for digest in reply.damaged} | {str(path) for path in changed}
+        )
         raise TreeChanged(paths)
 
 
 def _bytes_of(
-    found: Scan, digests: tuple[str, ...], sizes: dict[str, int], advance: Callable[[int], None], changed: list[Path]
+    found: Scan,
+    digests: tuple[str, ...],
+    sizes: dict[str, int],
+    advance: Callable[[int], None],
+    changed: list[Path],
 ) -> Iterator[bytes]:
     """Yield the bytes of all blobs, packed; a file that changed is filled up to its length, and refused over there."""
     held = bytearray()

@@ -38,13 +38,14 @@ TRIES = 5
 def wait(
     ctx: typer.Context,
     jobs: JobsArgument,
-    timeout: Annotated[str, typer.Option(metavar="DURATION", help="Wait at most so long, as in 30m; then exit 9.")] = "",
+    timeout: Annotated[
+        str, typer.Option(metavar="DURATION", help="Wait at most so long, as in 30m; then exit 9.")
+    ] = "",
     exit_status: ExitStatusOption = "",
     as_json: JsonOption = False,
     profile: ProfileOption = "",
 ) -> int:
-    """
-    Wait until jobs end.
+    """Wait until jobs end.
 
     Exit status: 0 all succeeded; 1 one failed or was lost; 8 its --time was reached; 7 cancelled; 9 --timeout ran
     out; of several the first of these; 5 unknown job; 6 host out of reach; 130 detached.

@@ -52,7 +52,7 @@ _SCRIPT = (
     r'printf "\0FETCHML/1\n{\"no_python\": \"%s\"}\n" "$v"'
 )
 
-COMMAND = RemoteCommand(  # noqa: S604 - no shell of ours: a word for the login shell
+COMMAND = RemoteCommand(  # noqa: S604 - a constant, for the login shell of the host
     shell=f"exec /bin/sh -c '{_SCRIPT}'", argv=(sys.executable, "-E", "-s", "-c", CODE)
 )
 """What every transport starts."""
@@ -77,8 +77,7 @@ def start_agent(
     progress: Callable[[int, int], None] | None = None,
     early: bytes = b"",
 ) -> Started:
-    """
-    Bring the agent to the other end of *stream* and start it; afterwards the stream carries its frames.
+    """Bring the agent to the other end of *stream* and start it; afterwards the stream carries its frames.
 
     Args:
         stream: Where `COMMAND` has just been started. Closed when this fails.

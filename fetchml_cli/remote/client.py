@@ -21,6 +21,8 @@ from fetchml_core.wire.messages import VERBS, Done, Failure, Hello, Item, Welcom
 from fetchml_core.wire.session import ClientSession, Data, Event, send_data
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from fetchml_cli.cli import Cli
     from fetchml_cli.transport.base import ByteStream
     from fetchml_core.config.profile import Profile
@@ -29,8 +31,7 @@ _READ = 1 << 18
 
 
 class Client:
-    """
-    One conversation. Requests go one after the other.
+    """One conversation. Requests go one after the other.
 
     Args:
         stream: To the agent, just started; the hello has been sent.
@@ -45,10 +46,12 @@ class Client:
         self._events: list[Event] = []
         self.welcome = self._welcomed()
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+    def __exit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> None:
         self.close()
 
     @property
@@ -69,8 +72,7 @@ class Client:
         on_item: Callable[[Any], None] | None = None,
         on_data: Callable[[bytes], None] | None = None,
     ) -> Any:
-        """
-        Ask for *verb* and return its result.
+        """Ask for *verb* and return its result.
 
         Args:
             verb: A row of VERBS.
@@ -113,25 +115,18 @@ class Client:
             self.close()
             raise from_fields(event.error)
         if not isinstance(event, Welcome):
-            raise UnreachableError("protocol-error", "the host did not say welcome", context=type(event).__name__)
+            raise UnreachableError(
+                "protocol-error", "the host did not say welcome", context=type(event).__name__
+            )
         return event
 
     def _next(self, limit: float | None) -> Event:
         """Return the next event; where *limit* seconds pass without one, the connection counts as lost."""
         while not self._events:
-            late = threading.Event()
-            watchdog = None
-            if limit is not None:
-                watchdog = threading.Timer(limit, lambda: (late.set(), self._stream.close()))
-                watchdog.daemon = True
-                watchdog.start()
-            try:
+            with _Watchdog(self._stream, limit) as watchdog:
                 data = self._stream.read(_READ)
-            finally:
-                if watchdog is not None:
-                    watchdog.cancel()
             if not data:
-                raise self._lost(limit if late.is_set() else None)
+                raise self._lost(limit if watchdog.barked else None)
             self._events.extend(self._session.receive(data))
         return self._events.pop(0)
 
@@ -151,9 +146,31 @@ class Client:
         )
 
 
+class _Watchdog:
+    """Closes *stream* when the block takes longer than *limit* seconds; None is no limit."""
+
+    def __init__(self, stream: ByteStream, limit: float | None) -> None:
+        self.barked = False
+        self._stream = stream
+        self._timer = None if limit is None else threading.Timer(limit, self._bark)
+
+    def __enter__(self) -> Self:
+        if self._timer is not None:
+            self._timer.daemon = True
+            self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _bark(self) -> None:
+        self.barked = True
+        self._stream.close()
+
+
 def connect(cli: Cli, profile: Profile) -> Client:
-    """
-    Reach the profile's host, bring the agent there if needed, and say hello.
+    """Reach the profile's host, bring the agent there if needed, and say hello.
 
     Raises:
         FetchError: the host, its key, its Python or the API key is not what it should be.

@@ -36,8 +36,7 @@ Refusal = tuple[str, ...]
 def install(
     reader: BinaryIO, folder: Path, hold: Callable[[Path], int | None], marker: str
 ) -> Refusal | None:
-    """
-    Read the archive and make *folder* of it.
+    """Read the archive and make *folder* of it.
 
     Args:
         reader: Gives one JSON line ``{size, sha256}`` and the archive.

@@ -99,8 +99,7 @@ class Chained(io.RawIOBase):
 
 
 def prepare(wish: Answer, base: Path, facts: Answer, reader: Any) -> Any:
-    """
-    See that the build is there, with the help of the other end where it is not.
+    """See that the build is there, with the help of the other end where it is not.
 
     Returns: what the agent is to read from, None when the other end is gone, or an answer ``{error}``.
     """

@@ -59,8 +59,7 @@ class Pack:
 
     @classmethod
     def of(cls, packages: Iterable[str] = PACKAGES) -> Pack:
-        """
-        Find *packages* as an import here would.
+        """Find *packages* as an import here would.
 
         Raises:
             BugError: ``package-missing``; our installation is incomplete.
@@ -75,8 +74,7 @@ class Pack:
         return cls(tuple(members[name] for name in sorted(members)))
 
     def build(self, cache: Path | None = None) -> str:
-        """
-        Return the name of this build.
+        """Return the name of this build.
 
         Args:
             cache: A folder that may remember it; the files are then read again only when a size or time changed.

@@ -15,8 +15,7 @@ STDERR_KEPT = 8192  # bytes of the remote standard error that are kept for an er
 
 @frozen
 class RemoteCommand:
-    """
-    One program to start, said twice.
+    """One program to start, said twice.
 
     Args:
         shell: For a host: a constant text that every login shell understands. Nothing that varies is ever put
@@ -29,8 +28,7 @@ class RemoteCommand:
 
 
 class ByteStream(Protocol):
-    """
-    Standard input and output of a program on a host.
+    """Standard input and output of a program on a host.
 
     One thread may read while another writes and a third closes. Standard error of the program never mixes
     into the stream.
@@ -40,8 +38,7 @@ class ByteStream(Protocol):
     """For ``ml status --debug``: transport, host, user, port, host key, and ``*_ms`` timings in milliseconds."""
 
     def read(self, size: int) -> bytes:
-        """
-        Wait for data and return at least 1 and at most *size* bytes.
+        """Wait for data and return at least 1 and at most *size* bytes.
 
         Returns: ``b""`` once the program has ended its output, the link broke, or the stream was closed (by any
             thread, also while this call waits); then again for every later call.
@@ -49,8 +46,7 @@ class ByteStream(Protocol):
         ...
 
     def write(self, data: bytes) -> None:
-        """
-        Hand over all of *data*; waits while the peer does not read.
+        """Hand over all of *data*; waits while the peer does not read.
 
         Raises:
             UnreachableError: ``connection-lost`` when the peer is gone or the stream is closed. What was written

@@ -25,8 +25,7 @@ DEAD_AFTER_MS = 60_000  # data that stays unanswered for this long means that th
 
 
 class Dialled:
-    """
-    An open way to a host, and what is known of the host's keys.
+    """An open way to a host, and what is known of the host's keys.
 
     Args:
         resolved: Where to.
@@ -62,8 +61,7 @@ class Dialled:
 
 
 def dial(target: Target, *, environ: Mapping[str, str], timeout: float) -> Dialled:
-    """
-    Find out how to reach *target*, and connect.
+    """Find out how to reach *target*, and connect.
 
     Raises:
         ConfigError: the target or the SSH configuration is invalid.
@@ -79,8 +77,7 @@ def dial(target: Target, *, environ: Mapping[str, str], timeout: float) -> Diall
 
 
 class PromptSocket(socket.socket):
-    """
-    A TCP connection that acknowledges at once.
+    """A TCP connection that acknowledges at once.
 
     The host's sshd holds a second small packet back until the first is acknowledged, and our kernel would wait 40 ms with
     that: twice in a login, and once in every short answer.

@@ -49,8 +49,7 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 class KnownHostsPolicy(MissingHostKeyPolicy):
-    """
-    Accepts a host key that the known_hosts files list, and no other.
+    """Accepts a host key that the known_hosts files list, and no other.
 
     paramiko asks a policy whenever its own (here: empty) list lacks the host, after the key exchange, which proved
     that the host holds the key, and before the first authentication.
@@ -164,8 +163,7 @@ class FabricStream:
 
 
 def connect(dialled: Dialled, command: RemoteCommand, *, timeout: float) -> FabricStream:
-    """
-    Greet the host, check its key, log in, start *command*.
+    """Greet the host, check its key, log in, start *command*.
 
     Args:
         dialled: The TCP connection or proxy; closed here when anything fails.

@@ -138,8 +138,7 @@ def _glob(pattern: str, name: str) -> bool:
 
 
 def judge(keys: Iterable[KnownKey], host: str, port: int, blob: bytes) -> Verdict:
-    """
-    Say what *keys* know about the key *blob* that *host* shows at *port*.
+    """Say what *keys* know about the key *blob* that *host* shows at *port*.
 
     Args:
         keys: From `read`.
@@ -167,8 +166,7 @@ def judge(keys: Iterable[KnownKey], host: str, port: int, blob: bytes) -> Verdic
 
 
 def preferred(keys: Iterable[KnownKey], host: str, port: int, offered: Iterable[str]) -> tuple[str, ...]:
-    """
-    Order host key algorithms so that a type known for the host is negotiated first.
+    """Order host key algorithms so that a type known for the host is negotiated first.
 
     Without this a host known by its ed25519 key would look changed when another type is negotiated.
     """

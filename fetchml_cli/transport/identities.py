@@ -49,8 +49,7 @@ class SocketAgent(AgentSSH):
 
 
 class Identities(AuthStrategy):
-    """
-    paramiko's hook for authentication: offers each key once, over one service request.
+    """paramiko's hook for authentication: offers each key once, over one service request.
 
     Args:
         resolved: Which keys, and the user name.
@@ -117,8 +116,7 @@ class Identities(AuthStrategy):
         return None
 
     def authenticate(self, transport: Any) -> Any:
-        """
-        Offer the keys until one is accepted.
+        """Offer the keys until one is accepted.
 
         Raises:
             AuthenticationException: none was; `tried` has the story.

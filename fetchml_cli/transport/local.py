@@ -114,8 +114,7 @@ class LocalStream:
 
 
 def open_local(command: RemoteCommand, *, environ: Mapping[str, str]) -> LocalStream:
-    """
-    Start *command* here.
+    """Start *command* here.
 
     Raises:
         HostError: ``cannot-start``.

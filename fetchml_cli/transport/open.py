@@ -44,8 +44,7 @@ def open_stream(
     environ: Mapping[str, str],
     transport: str = "",
 ) -> ByteStream:
-    """
-    Start *command* on the profile's host and return the stream to it.
+    """Start *command* on the profile's host and return the stream to it.
 
     Args:
         server: The ``[server]`` part of a profile.

@@ -34,8 +34,7 @@ Settings = dict[str, list[str]]
 
 @frozen
 class Resolved:
-    """
-    All that is needed to connect; paths are absolute.
+    """All that is needed to connect; paths are absolute.
 
     Args:
         target: As asked, for messages.
@@ -104,8 +103,7 @@ class Homes:
 
 
 def resolve(target: Target, *, environ: Mapping[str, str], timeout: float) -> Resolved:
-    """
-    Ask OpenSSH, or paramiko where it is not installed, how to reach *target*.
+    """Ask OpenSSH, or paramiko where it is not installed, how to reach *target*.
 
     Raises:
         ConfigError: ``bad-host``, ``bad-user``, ``bad-port``, ``ssh-config-invalid``.
@@ -168,8 +166,7 @@ def build(
     ssh: str = "ssh",
     notes: tuple[str, ...] = (),
 ) -> Resolved:
-    """
-    Turn the output of ``ssh -G`` into a `Resolved`.
+    """Turn the output of ``ssh -G`` into a `Resolved`.
 
     Args:
         settings: Keyword in lower case to its values, in order.
@@ -261,8 +258,7 @@ def _agent(settings: Settings, environ: Mapping[str, str], path: Callable[[str],
 
 
 def _proxy(jump: str, command: str, tokens: Mapping[str, str], ssh: tuple[str, ...]) -> tuple[str, ...]:
-    """
-    Return the program that leads to the host.
+    """Return the program that leads to the host.
 
     A jump is made by OpenSSH, which checks the hop's host key itself; it must not ask anything. A ProxyCommand is run
     without a shell, so pipes and variables in it do not work; put such a line into a script.

@@ -21,8 +21,7 @@ _DEFAULT_IDENTITIES = ("~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519")
 
 
 def ask_paramiko(target: Target, homes: Homes, *, system: Path = Path("/etc/ssh/ssh_config")) -> Settings:
-    """
-    Return the settings for *target* in the form of ``ssh -G``.
+    """Return the settings for *target* in the form of ``ssh -G``.
 
     Raises:
         ConfigError: ``ssh-config-invalid``.

@@ -18,8 +18,7 @@ _REFUSED = frozenset("'`\"$\\;&<>|(){},/")
 
 
 def check_word(word: str, kind: str) -> str:
-    """
-    Return *word* if it can be a host or user name.
+    """Return *word* if it can be a host or user name.
 
     Raises:
         ConfigError: ``bad-host`` or ``bad-user``.
@@ -37,8 +36,7 @@ def check_word(word: str, kind: str) -> str:
 
 @frozen
 class Target:
-    """
-    A host as the profile names it.
+    """A host as the profile names it.
 
     Args:
         host: Name, address, or alias of ``~/.ssh/config``.
@@ -51,8 +49,7 @@ class Target:
     port: int = 0
 
     def checked(self) -> Target:
-        """
-        Return this target.
+        """Return this target.
 
         Raises:
             ConfigError: ``bad-host``, ``bad-user`` or ``bad-port``.

@@ -116,8 +116,7 @@ def not_connected(resolved: Resolved, error: OSError, *, timeout: float) -> Unre
 def no_ssh(
     resolved: Resolved, reason: str, *, timeout: float, greeting: str = "", proxy_words: str = ""
 ) -> UnreachableError:
-    """
-    Explain why no SSH session came about, before the host proved who it is.
+    """Explain why no SSH session came about, before the host proved who it is.
 
     Args:
         resolved: The host.

@@ -124,8 +124,7 @@ def serve(
     embedded: bool = False,
     environ: Mapping[str, str] | None = None,
 ) -> None:
-    """
-    Hold one conversation, to its end.
+    """Hold one conversation, to its end.
 
     Args:
         reader: What the client sends, after the preamble.
@@ -187,13 +186,17 @@ def _converse(talk: Conversation, base: Path, embedded: bool, environ: Mapping[s
         except Exception:
             log.exception("a bug in %s", call.verb)
             raise BugError(
-                "agent-bug", f"the agent failed in {call.verb}", hint=f"see the agent's log ({host.server.logging.file or 'stderr'})"
+                "agent-bug",
+                f"the agent failed in {call.verb}",
+                hint=f"see the agent's log ({host.server.logging.file or 'stderr'})",
             ) from None
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run ``fetchml-agent``: speak the protocol on stdin and stdout."""
-    parser = argparse.ArgumentParser(prog="fetchml-agent", description="Speak FetchML's protocol on stdin and stdout.")
+    parser = argparse.ArgumentParser(
+        prog="fetchml-agent", description="Speak FetchML's protocol on stdin and stdout."
+    )
     parser.add_argument("--base", type=Path, default=Path.cwd(), help="folder given to FetchML on this host")
     parser.add_argument("--version", action="version", version=fetchml_core.__version__)
     options = parser.parse_args(arguments)

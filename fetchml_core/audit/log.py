@@ -34,8 +34,7 @@ _TAIL = 16 << 10
 
 
 class AuditLog:
-    """
-    Writes to one file; any number of processes may share it.
+    """Writes to one file; any number of processes may share it.
 
     Args:
         path: The file; made when the first record comes.
@@ -47,8 +46,7 @@ class AuditLog:
         self._clock = clock
 
     def append(self, *, user: str, action: str, about: str, result: str) -> None:
-        """
-        Add a record and make it durable.
+        """Add a record and make it durable.
 
         Raises:
             FetchError: it could not be written; what it would have told of must not happen then.
@@ -97,6 +95,10 @@ def _last_record(tail: bytes) -> dict[str, Any] | None:
             record = json.loads(line)
         except ValueError:
             continue
-        if isinstance(record, dict) and isinstance(record.get("seq"), int) and isinstance(record.get("hash"), str):
+        if (
+            isinstance(record, dict)
+            and isinstance(record.get("seq"), int)
+            and isinstance(record.get("hash"), str)
+        ):
             return record
     return None

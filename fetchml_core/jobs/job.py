@@ -31,8 +31,7 @@ class Git:
 
 @frozen
 class JobSpec:
-    """
-    What the submitter asked for; it never changes.
+    """What the submitter asked for; it never changes.
 
     Args:
         name: For people; not unique.
@@ -62,8 +61,7 @@ class JobSpec:
 
 @frozen
 class Launched:
-    """
-    A launched attempt: what is needed to watch, end and clean it, also after a restart of the worker.
+    """A launched attempt: what is needed to watch, end and clean it, also after a restart of the worker.
 
     Args:
         launcher: ``podman`` or ``process``.
@@ -90,8 +88,7 @@ class Launched:
 
 @frozen
 class Outcome:
-    """
-    How an attempt ended.
+    """How an attempt ended.
 
     Args:
         state: A final state.
@@ -122,8 +119,7 @@ class Outcome:
 
 @frozen
 class Lease:
-    """
-    A worker's hold on an attempt, on the boot clock (see `fetchml_core.clock`).
+    """A worker's hold on an attempt, on the boot clock (see `fetchml_core.clock`).
 
     Args:
         worker: The ``worker_id``.

@@ -26,8 +26,7 @@ class Metric:
 
 
 def parse_metric(line: bytes) -> Metric | None:
-    """
-    Return the metric that *line* holds, or None.
+    """Return the metric that *line* holds, or None.
 
     Args:
         line: One line of output, with or without its end.

@@ -22,8 +22,7 @@ _BACK = re.compile(r"@(?:~(\d{1,6}))?", re.ASCII)
 
 @frozen
 class Selector:
-    """
-    What one word asks for: exactly one field is set.
+    """What one word asks for: exactly one field is set.
 
     Args:
         ids: Job ids, in order.
@@ -39,8 +38,7 @@ class Selector:
 
 
 def parse_selector(word: str) -> Selector:
-    """
-    Return what *word* asks for.
+    """Return what *word* asks for.
 
     Raises:
         NotFoundError: ``job-unknown``: no such form, so no such job.
@@ -71,8 +69,7 @@ def unknown(word: str) -> NotFoundError:
 
 
 def choose(selectors: Iterable[Selector], jobs: Sequence[Job], user: str) -> list[Job]:
-    """
-    Pick the jobs that *selectors* ask for, each once, in the order asked.
+    """Pick the jobs that *selectors* ask for, each once, in the order asked.
 
     Args:
         selectors: What was typed.

@@ -77,8 +77,7 @@ _NEXT: dict[State, dict[Step, State | frozenset[State]]] = {
 
 
 def follow(state: State, step: Step, outcome: State | None = None) -> State:
-    """
-    Return the state after *step*.
+    """Return the state after *step*.
 
     Args:
         state: Where the job stands.
@@ -93,5 +92,7 @@ def follow(state: State, step: Step, outcome: State | None = None) -> State:
         target = outcome if outcome in target else None
     if target is None:
         wanted = f" to {outcome.value}" if outcome else ""
-        raise HostError("illegal-step", f"a job that is {state.value} cannot {step.value}{wanted}", context=state.value)
+        raise HostError(
+            "illegal-step", f"a job that is {state.value} cannot {step.value}{wanted}", context=state.value
+        )
     return target

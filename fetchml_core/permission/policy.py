@@ -34,8 +34,7 @@ LOCAL_USER = "local"
 
 @frozen
 class Identity:
-    """
-    Somebody, after the key was checked.
+    """Somebody, after the key was checked.
 
     Args:
         user: Name in ``auth.api_keys``; ``local`` where authentication is off.
@@ -86,8 +85,7 @@ class Decision:
 
 
 def identify(key: str, users: Mapping[str, KeyEntry]) -> Identity:
-    """
-    Return who holds *key*.
+    """Return who holds *key*.
 
     Every stored hash is compared, in constant time, whether or not one has matched: the answer takes as long
     for a wrong key as for a right one.
@@ -99,7 +97,7 @@ def identify(key: str, users: Mapping[str, KeyEntry]) -> Identity:
         raise DeniedError(
             "key-missing",
             "this host asks for an API key, and the profile has none",
-            hint="put it into the profile: [auth] api_key = \"...\"",
+            hint='put it into the profile: [auth] api_key = "..."',
         )
     given = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest().encode("ascii")
     found: str | None = None
@@ -124,8 +122,7 @@ def identity_of(user: str, entry: KeyEntry) -> Identity:
 
 
 def decide(identity: Identity, action: str, owner: str | None = None) -> Decision:
-    """
-    Return whether *identity* may do *action*.
+    """Return whether *identity* may do *action*.
 
     Args:
         identity: Who asks.

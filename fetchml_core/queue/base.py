@@ -46,8 +46,7 @@ Change = Beat | Started | Finished | Requeued
 
 @frozen
 class Properties:
-    """
-    What differs between engines, as data.
+    """What differs between engines, as data.
 
     Args:
         name: Value of ``queue.type``.
@@ -61,8 +60,7 @@ class Properties:
 
 
 class Queue(Protocol):
-    """
-    A durable queue of jobs, shared by any number of processes that may be killed at any instant.
+    """A durable queue of jobs, shared by any number of processes that may be killed at any instant.
 
     Every method that returns has made its change durable; one that raises has changed nothing. Jobs that come
     back are snapshots. Ids are 1, 2, 3 ...: never reused.
@@ -74,8 +72,7 @@ class Queue(Protocol):
         ...
 
     def submit(self, spec: JobSpec, *, user: str, key: str) -> Job:
-        """
-        Accept a job; it is queued.
+        """Accept a job; it is queued.
 
         Asking again with the same *user* and *key* returns the first job and changes nothing.
 
@@ -85,8 +82,7 @@ class Queue(Protocol):
         ...
 
     def claim(self, choose: Choose, lease: Lease) -> Job | None:
-        """
-        Give one queued job to the worker that *lease* names, as a new attempt.
+        """Give one queued job to the worker that *lease* names, as a new attempt.
 
         *choose* gets the queued jobs in the order of `claim_order` and returns one of them or None. It must be
         quick and must not call the queue. No two claims ever get the same attempt.
@@ -94,8 +90,7 @@ class Queue(Protocol):
         ...
 
     def advance(self, job_id: int, attempt: int, change: Change) -> Job:
-        """
-        Record what a worker says about its attempt; *attempt* is the fencing token.
+        """Record what a worker says about its attempt; *attempt* is the fencing token.
 
         Raises:
             NotFoundError: ``job-unknown``.
@@ -104,9 +99,9 @@ class Queue(Protocol):
         ...
 
     def stop(self, job_id: int, stop: Stop) -> Job:
-        """
-        Ask that a job ends. Queued: it is cancelled at once. Held by a worker: it is stopping, and the worker
-        ends it. Ended: nothing changes. A later wish may only sharpen (``now``) an earlier one.
+        """Ask that a job ends.
+
+        Queued: it is cancelled at once. Held by a worker: it is stopping, and the worker ends it. Ended: nothing changes. A later wish may only sharpen (``now``) an earlier one.
 
         Raises:
             NotFoundError: ``job-unknown``.
@@ -114,8 +109,7 @@ class Queue(Protocol):
         ...
 
     def get(self, job_id: int) -> Job:
-        """
-        Return one job.
+        """Return one job.
 
         Raises:
             NotFoundError: ``job-unknown``.

@@ -29,8 +29,7 @@ _MAGIC = b"FETCHML-QUEUE "
 
 
 class Journal:
-    """
-    One process's view of the file; `catch_up` reads what others have added.
+    """One process's view of the file; `catch_up` reads what others have added.
 
     Args:
         folder: The queue's folder, made if missing.
@@ -52,7 +51,7 @@ class Journal:
     def size(self) -> int:
         """Return the length of the file now; it only grows."""
         try:
-            return os.stat(self._path).st_size
+            return self._path.stat().st_size
         except FileNotFoundError:
             return 0
 
@@ -83,8 +82,7 @@ class Journal:
         return locked(self._lock, shared=True) if self._lock.exists() else nullcontext()
 
     def append(self, event: dict[str, Any]) -> None:
-        """
-        Add *event* and make it durable. The caller holds `lock` and has caught up.
+        """Add *event* and make it durable. The caller holds `lock` and has caught up.
 
         Raises:
             FetchError: it is not in the journal; the file is as it was before.

@@ -41,7 +41,9 @@ class Ledger:
         try:
             return self.jobs[job_id]
         except KeyError:
-            raise NotFoundError("job-unknown", "no such job", context=str(job_id), hint="ml status -a") from None
+            raise NotFoundError(
+                "job-unknown", "no such job", context=str(job_id), hint="ml status -a"
+            ) from None
 
     def find_key(self, user: str, key: str, spec: JobSpec) -> Job | None:
         """Return the job that *user* submitted under *key*, or None; another *spec* is refused."""
@@ -158,5 +160,11 @@ def _newest(job: Job, **changes: Any) -> tuple[Attempt, ...]:
     return (*job.attempts[:-1], evolve(job.attempts[-1], **changes))
 
 
-_HANDLERS = {"claim": _claim, "beat": _beat, "start": _start, "finish": _finish, "requeue": _requeue, "stop": _stop}
-
+_HANDLERS = {
+    "claim": _claim,
+    "beat": _beat,
+    "start": _start,
+    "finish": _finish,
+    "requeue": _requeue,
+    "stop": _stop,
+}

@@ -17,8 +17,7 @@ PROPERTIES = Properties("native", survives_power_cut=True, several_hosts=False)
 
 
 class NativeQueue:
-    """
-    `fetchml_core.queue.base.Queue` over a journal.
+    """`fetchml_core.queue.base.Queue` over a journal.
 
     Args:
         folder: Where the journal lies; made with the first job.
@@ -56,7 +55,9 @@ class NativeQueue:
 
     def advance(self, job_id: int, attempt: int, change: Change) -> Job:
         """See `Queue.advance`."""
-        return self._change(lambda: self._ledger.decide_advance(job_id, attempt, change, self._clock.now()), job_id)
+        return self._change(
+            lambda: self._ledger.decide_advance(job_id, attempt, change, self._clock.now()), job_id
+        )
 
     def stop(self, job_id: int, stop: Stop) -> Job:
         """See `Queue.stop`."""
@@ -77,7 +78,9 @@ class NativeQueue:
         return self._journal.size()
 
     def _queued(self) -> list[Job]:
-        return sorted((job for job in self._ledger.jobs.values() if job.state is State.QUEUED), key=claim_order)
+        return sorted(
+            (job for job in self._ledger.jobs.values() if job.state is State.QUEUED), key=claim_order
+        )
 
     def _refresh(self) -> None:
         with self._journal.lock_to_read():

@@ -21,7 +21,9 @@ def run(context: Context, request: FetchRequest) -> Nothing:
     try:
         file = os.fdopen(open_below(folder, request.path), "rb")
     except OSError:
-        raise NotFoundError("no-such-result", f"job {job.id} has no such result file", context=request.path[:200]) from None
+        raise NotFoundError(
+            "no-such-result", f"job {job.id} has no such result file", context=request.path[:200]
+        ) from None
     with file:
         file.seek(max(0, request.offset))
         while chunk := file.read(CHUNK):

@@ -22,8 +22,7 @@ from fetchml_core.queue.native import NativeQueue
 
 @frozen
 class Host:
-    """
-    Everything a use case or a worker needs to know about the host.
+    """Everything a use case or a worker needs to know about the host.
 
     Args:
         base: The folder given to FetchML.
@@ -68,13 +67,14 @@ def open_host(
     worker_file: Path | None = None,
     embedded: bool = False,
 ) -> Host:
-    """
-    Read the host's files.
+    """Read the host's files.
 
     Args:
         base: The folder given to FetchML; made if missing, mode 0700.
         environ: The process's environment.
+        clock: The machine's clocks.
         worker_file: A worker file other than ``<base>/worker.yaml``.
+        embedded: No host was configured: this is the user's own machine.
 
     Raises:
         ConfigError: a file is invalid, misnamed or disagrees with the other; nobody gets in then.

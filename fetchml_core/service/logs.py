@@ -26,7 +26,7 @@ def run(context: Context, request: LogsRequest) -> LogsReply:
     """See the module."""
     job = select_one(context, request.select)
     heal_worker(context.host, [job])
-    follower = _Follower(context, job, request)
+    follower = _Follower(context, request)
     while True:
         job = context.host.queue.get(job.id)
         follower.tell(job)
@@ -41,12 +41,13 @@ def run(context: Context, request: LogsRequest) -> LogsReply:
 class _Follower:
     """Where one client is in one job's log."""
 
-    def __init__(self, context: Context, job: Job, request: LogsRequest) -> None:
+    def __init__(self, context: Context, request: LogsRequest) -> None:
         self._context = context
         self._request = request
         self._told: object = None
         self._attempt = 0
-        self._offset = request.offset
+        self._offset = 0
+        self._fresh = False
         self._control: Path | None = None
 
     def tell(self, job: Job) -> None:
@@ -65,27 +66,30 @@ class _Follower:
         if job.attempt is None:
             return False
         if job.attempt.number != self._attempt:
-            self._open(job, self._context.host.data.attempt(job.id, job.attempt.number).control)
+            self._open(
+                job.attempt.number, self._context.host.data.attempt(job.id, job.attempt.number).control
+            )
         if self._control is None:
             return False
         chunk = read_log(self._control, self._offset, CHUNK)
         if not chunk.data:
             return False
-        if chunk.dropped:
-            self._context.talk.item(JobNews(job, dropped=chunk.dropped))
+        if chunk.dropped or self._fresh:
+            self._fresh = False
+            self._context.talk.item(JobNews(job, dropped=chunk.dropped, log_at=chunk.offset))
         self._context.talk.data(chunk.data)
         self._offset = chunk.next
         return True
 
-    def _open(self, job: Job, control: Path) -> None:
-        """Go to the newest attempt; an offset or tail that was asked for counts for the first one met."""
-        first = self._attempt == 0
-        self._attempt = job.attempts[-1].number
+    def _open(self, attempt: int, control: Path) -> None:
+        """Go to the newest attempt: to the offset where it is the one meant, to the tail where it is the first met."""
+        request, first = self._request, self._attempt == 0
+        self._attempt = attempt
         self._control = control
-        if not first:
-            self._offset = 0
-        elif self._request.tail is not None:
-            self._offset = tail_offset(control, self._request.tail)
+        self._fresh = True
+        self._offset = request.offset if attempt == request.attempt else 0
+        if first and not self._offset and request.tail is not None:
+            self._offset = tail_offset(control, request.tail)
 
     def reply(self, job: Job) -> LogsReply:
         """Return where it ended."""
@@ -98,7 +102,7 @@ def tail_offset(control: Path, lines: int) -> int:
     if lines <= 0:
         return end
     begin = max(0, end - MAX_TAIL)
-    pieces = []
+    pieces: list[bytes] = []
     offset = begin
     while offset < end and (chunk := read_log(control, offset, CHUNK)).data:
         if chunk.dropped:

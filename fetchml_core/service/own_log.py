@@ -13,11 +13,11 @@ _LEVELS = {"warn": "WARNING"}
 
 
 def start_logging(config: LoggingConfig, base: Path, who: str) -> logging.Logger:
-    """
-    Return the program's logger, set up as *config* says.
+    """Return the program's logger, set up as *config* says.
 
     Args:
-        config: Level and file; a relative file is taken from *base*.
+        config: Level and file.
+        base: A relative file is taken from here.
         who: ``agent`` or ``worker``, in every line.
 
     Raises:

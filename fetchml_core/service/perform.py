@@ -93,8 +93,7 @@ USE_CASES: dict[str, UseCase] = {
 
 
 def perform(host: Host, identity: Identity, verb: str, args: dict[str, Any], talk: Conversation) -> Any:
-    """
-    Do what *verb* asks for *identity*.
+    """Do what *verb* asks for *identity*.
 
     Returns: the result, of the class that VERBS names.
 
@@ -103,7 +102,12 @@ def perform(host: Host, identity: Identity, verb: str, args: dict[str, Any], tal
     """
     case = USE_CASES.get(verb)
     if case is None:
-        raise InputError("verb-unknown", "this host does not know the request", context=verb[:60], hint="update FetchML on both sides")
+        raise InputError(
+            "verb-unknown",
+            "this host does not know the request",
+            context=verb[:60],
+            hint="update FetchML on both sides",
+        )
     context = Context(host, identity, talk)
     context.allow(case.action, about=verb)
     return case.run(context, from_data(args, VERBS[verb].args, what="request"))

@@ -26,16 +26,24 @@ def run(context: Context, request: ResultsRequest) -> ResultsReply:
     job = select_one(context, request.select)
     if job.attempt is None:
         raise NotFoundError(
-            "no-results", f"job {job.id} is {job.state.value}: it has not run, so it has no results", hint=f"ml logs {job.id}"
+            "no-results",
+            f"job {job.id} is {job.state.value}: it has not run, so it has no results",
+            hint=f"ml logs {job.id}",
         )
     folder = context.host.data.attempt(job.id, job.attempt.number).results
-    files, skipped = [], []
+    files: list[ResultFile] = []
+    skipped: list[str] = []
     for path, plain in _walk(folder, ""):
         if not plain or not _printable(path):
             skipped.append(path)
             continue
         if len(files) >= MAX_FILES:
-            raise HostError("too-many-results", f"more than {MAX_FILES} result files", context=str(folder), hint="pack them into one file in the job")
+            raise HostError(
+                "too-many-results",
+                f"more than {MAX_FILES} result files",
+                context=str(folder),
+                hint="pack them into one file in the job",
+            )
         files.append(_measure(folder, path))
     return ResultsReply(job, tuple(files), tuple(skipped[:100]))
 

@@ -22,5 +22,10 @@ def select_one(context: Context, word: str) -> Job:
     """Return the one job that *word* names."""
     jobs = select_jobs(context, [word])
     if len(jobs) > 1:
-        raise InputError("several-jobs", f"{len(jobs)} jobs match, one is wanted", context=word, hint=f"name one: {jobs[-1].id}")
+        raise InputError(
+            "several-jobs",
+            f"{len(jobs)} jobs match, one is wanted",
+            context=word,
+            hint=f"name one: {jobs[-1].id}",
+        )
     return jobs[0]

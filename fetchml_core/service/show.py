@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fetchml_core.fsio import open_plain_file
 from fetchml_core.wire.messages import MetricLine, ShowReply, ShowRequest
@@ -40,19 +41,18 @@ def last_metrics(path: Path) -> list[MetricLine]:
     """Return the newest value of every metric in *path*, in the order they first came."""
     newest: dict[str, MetricLine] = {}
     for record in _records(path):
-        step = record.get("step")
-        for key, value in record.get("values", {}).items():
-            newest[key] = MetricLine(key, float(value), step)
+        for key, value in record["values"].items():
+            newest[key] = MetricLine(key, float(value), record["step"])
     return list(newest.values())
 
 
-def _records(path: Path) -> Iterator[dict[str, dict[str, float]]]:
+def _records(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the whole lines; the last may be half-written."""
     try:
         fd = open_plain_file(path)
     except FileNotFoundError:
         return
-    with open(fd, "rb") as file:
+    with os.fdopen(fd, "rb") as file:
         for line in file:
             if line.endswith(b"\n"):
                 yield json.loads(line)

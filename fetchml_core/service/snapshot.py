@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 def stage(context: Context, request: StageRequest) -> StageReply:
     """Check and keep the manifest; say what is missing."""
     if not 0 < request.size <= MAX_BYTES:
-        raise InputError("manifest-refused", f"a manifest of {request.size} bytes is refused", context=str(MAX_BYTES))
+        raise InputError(
+            "manifest-refused", f"a manifest of {request.size} bytes is refused", context=str(MAX_BYTES)
+        )
     store = BlobStore(context.host.data.blobs)
     data = b"".join(_exactly(context.talk.uploaded(), request.size))
     manifest = parse_manifest(data)
     if manifest.digest != request.manifest:
-        raise InputError("manifest-refused", "the manifest is not what its digest says", context=request.manifest)
+        raise InputError(
+            "manifest-refused", "the manifest is not what its digest says", context=request.manifest
+        )
     context.change("jobs:create", about=f"snapshot {manifest.digest[:12]}")
     with store.receive(manifest.digest, request.size) as writer:
         writer.write(data)
@@ -35,7 +39,9 @@ def upload(context: Context, request: UploadRequest) -> UploadReply:
     store = BlobStore(context.host.data.blobs)
     sizes = _sizes(load_manifest(store, request.manifest))
     if not set(request.blobs) <= sizes.keys():
-        raise InputError("manifest-refused", "the upload holds blobs that the snapshot does not", context=request.manifest)
+        raise InputError(
+            "manifest-refused", "the upload holds blobs that the snapshot does not", context=request.manifest
+        )
     context.change("jobs:create", about=f"{len(request.blobs)} blobs of snapshot {request.manifest[:12]}")
     pieces = _Pieces(context.talk.uploaded())
     damaged = []
@@ -55,7 +61,9 @@ def load_manifest(store: BlobStore, digest: str) -> Manifest:
     try:
         return parse_manifest(store.read_bytes(digest, MAX_BYTES))
     except (OSError, InputError):
-        raise InputError("snapshot-unknown", "the host has no such snapshot", context=digest[:64], hint="submit again") from None
+        raise InputError(
+            "snapshot-unknown", "the host has no such snapshot", context=digest[:64], hint="submit again"
+        ) from None
 
 
 def _sizes(manifest: Manifest) -> dict[str, int]:

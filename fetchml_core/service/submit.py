@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", re.ASCII)
 # what Podman takes as an image: never an option, a path or a transport (docker-archive:, dir:)
-IMAGE = re.compile(r"[a-z0-9][a-z0-9._-]*(:[0-9]+)?(/[a-z0-9._-]+)*(:[A-Za-z0-9_.-]+)?(@sha256:[0-9a-f]{64})?", re.ASCII)
+IMAGE = re.compile(
+    r"[a-z0-9][a-z0-9._-]*(:[0-9]+)?(/[a-z0-9._-]+)*(:[A-Za-z0-9_.-]+)?(@sha256:[0-9a-f]{64})?", re.ASCII
+)
 MAX_ARGUMENTS = 100_000
 
 
@@ -36,20 +38,30 @@ def run(context: Context, request: SubmitRequest) -> SubmitReply:
     manifest = load_manifest(store, spec.snapshot)
     missing = store.missing({entry.digest: entry.size for entry in manifest.entries})
     if missing:
-        raise InputError("snapshot-incomplete", f"{len(missing)} files of the snapshot have not arrived", hint="submit again: only they travel")
+        raise InputError(
+            "snapshot-incomplete",
+            f"{len(missing)} files of the snapshot have not arrived",
+            hint="submit again: only they travel",
+        )
     if not 0 < len(request.key) <= 200:
         raise InputError("bad-key", "an idempotency key has 1 to 200 characters", context=request.key[:60])
     context.change("jobs:create", about=f"job {spec.name} of snapshot {spec.snapshot[:12]}")
     job = host.queue.submit(spec, user=context.identity.user, key=request.key)
     worker = ensure_worker(host)
-    ahead = sum(1 for other in host.queue.jobs() if other.state is State.QUEUED and claim_order(other) < claim_order(job))
+    ahead = sum(
+        1
+        for other in host.queue.jobs()
+        if other.state is State.QUEUED and claim_order(other) < claim_order(job)
+    )
     return SubmitReply(job, ahead, worker, linger_note(host))
 
 
 def check_spec(spec: JobSpec, worker: WorkerConfig) -> None:
     """Raise InputError for a job that this host would never run."""
     if not NAME.fullmatch(spec.name):
-        raise InputError("bad-name", "a job name has letters, digits, '_', '.', '-', at most 63", context=spec.name[:80])
+        raise InputError(
+            "bad-name", "a job name has letters, digits, '_', '.', '-', at most 63", context=spec.name[:80]
+        )
     if not spec.argv or sum(map(len, spec.argv)) > MAX_ARGUMENTS or any("\0" in word for word in spec.argv):
         raise InputError("bad-command", "the command is empty or too long", context=" ".join(spec.argv)[:80])
     if not 1 <= spec.priority <= 10:

@@ -11,8 +11,7 @@ from fetchml_core.wire.messages import WorkerInfo
 
 
 def why_queued(jobs: Sequence[Job], worker: WorkerInfo, slots: int) -> dict[int, str]:
-    """
-    Return the first blocker of every queued or held job, by id.
+    """Return the first blocker of every queued or held job, by id.
 
     Args:
         jobs: All jobs.

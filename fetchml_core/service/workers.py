@@ -58,8 +58,7 @@ def worker_alive(host: Host) -> bool:
 
 
 def worker_info(host: Host) -> WorkerInfo:
-    """
-    Return what is known of the worker.
+    """Return what is known of the worker.
 
     Raises:
         ConfigError: ``queue-disagrees``: it serves another queue than this door resolves.
@@ -97,8 +96,7 @@ def heal_worker(host: Host, jobs: Iterable[Job]) -> WorkerInfo:
 
 
 def ensure_worker(host: Host) -> WorkerInfo:
-    """
-    Wake the worker, or start one where none lives.
+    """Wake the worker, or start one where none lives.
 
     Returns: what is known of it; where none could be started, ``problem`` says why and ``hint`` what to type.
     The job stays queued either way.
@@ -127,8 +125,14 @@ def _start(host: Host) -> WorkerInfo:
     started_at = os.fstat(log).st_size
     try:
         process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=host.base.folder,
-            env=dict(host.environ), start_new_session=True, close_fds=True,
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=host.base.folder,
+            env=dict(host.environ),
+            start_new_session=True,
+            close_fds=True,
         )
     except OSError as error:
         return WorkerInfo(False, problem=f"it cannot be started: {error.strerror}", hint=shlex.join(argv))
@@ -143,7 +147,9 @@ def _start(host: Host) -> WorkerInfo:
     if process.returncode is None:
         process.returncode = 0  # it lives on without us: no warning about that at the end
         return WorkerInfo(True)
-    return WorkerInfo(False, problem=_last_words(host.base.worker_log, started_at), hint=f"on the host: {_by_hand(host)}")
+    return WorkerInfo(
+        False, problem=_last_words(host.base.worker_log, started_at), hint=f"on the host: {_by_hand(host)}"
+    )
 
 
 def _by_hand(host: Host) -> str:
@@ -176,8 +182,7 @@ def _last_words(path: Path, offset: int) -> str:
 
 
 def linger_note(host: Host, root: Path = Path("/")) -> tuple[str, ...]:
-    """
-    Return a warning where jobs would end when the account logs out.
+    """Return a warning where jobs would end when the account logs out.
 
     systemd ends what an account runs at its last logout, unless lingering is on; a rootless container, and a
     worker started on demand, are such things.

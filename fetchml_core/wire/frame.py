@@ -35,7 +35,9 @@ class ProtocolError(UnreachableError):
     """The peer broke the rules of the stream: it is damaged, or not ours."""
 
     def __init__(self, message: str, context: str = "") -> None:
-        super().__init__("protocol-error", message, context=context, hint="run the command again with ml status --debug")
+        super().__init__(
+            "protocol-error", message, context=context, hint="run the command again with ml status --debug"
+        )
 
 
 @frozen

@@ -101,8 +101,7 @@ def encode_message(message: Message) -> Frame:
 
 
 def decode_message(payload: bytes) -> Message:
-    """
-    Return the message in a frame's payload.
+    """Return the message in a frame's payload.
 
     Raises:
         ProtocolError: it is none.
@@ -158,8 +157,7 @@ class SubmitRequest:
 
 @frozen
 class WorkerInfo:
-    """
-    What the host knows about its worker.
+    """What the host knows about its worker.
 
     Args:
         alive: It runs.
@@ -189,8 +187,7 @@ class SubmitReply:
 
 @frozen
 class ListRequest:
-    """
-    Ask for jobs.
+    """Ask for jobs.
 
     Args:
         select: Words of `fetchml_core.jobs.selectors`; empty: *everyone* and *limit* decide.
@@ -245,17 +242,18 @@ class ShowReply:
 
 @frozen
 class LogsRequest:
-    """
-    Ask for what a job printed.
+    """Ask for what a job printed.
 
     Args:
         select: One selector.
+        attempt: The one that *offset* counts in; of another one the log begins at its start.
         offset: First byte wanted.
         tail: Instead: start so many lines before the end.
         follow: Go on until the job ends.
     """
 
     select: str
+    attempt: int = 0
     offset: int = 0
     tail: int | None = None
     follow: bool = False
@@ -263,18 +261,19 @@ class LogsRequest:
 
 @frozen
 class JobNews:
-    """
-    An item of a followed answer: where the job stands now, and why it waits.
+    """An item of a followed answer: where the job stands now, and why it waits.
 
     Args:
         job: As it is now.
         why: Its first blocker, while it is queued.
-        dropped: Bytes of its log that come next and were not kept.
+        dropped: Bytes of its log that were not kept just here.
+        log_at: Where in its log the next bytes stand; None where that has not changed.
     """
 
     job: Job
     why: str = ""
     dropped: int = 0
+    log_at: int | None = None
 
 
 @frozen
@@ -380,4 +379,3 @@ VERBS: dict[str, Verb] = {
     "results": Verb(ResultsRequest, ResultsReply),
     "fetch": Verb(FetchRequest, Nothing),
 }
-

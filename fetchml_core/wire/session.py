@@ -16,11 +16,10 @@ from attrs import frozen
 from fetchml_core.convert import to_data
 from fetchml_core.errors import FetchError, to_fields
 
-from .frame import DATA, MAX_PAYLOAD, MESSAGE, FrameDecoder, ProtocolError, data_frame, encode, split_data
+from .frame import DATA, MESSAGE, FrameDecoder, ProtocolError, data_frame, encode, split_data
 from .messages import Call, Done, Failure, Hello, Item, Message, Welcome, decode_message, encode_message
 
 CHUNK = 256 << 10
-assert CHUNK < MAX_PAYLOAD
 
 
 @frozen

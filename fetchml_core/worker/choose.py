@@ -22,8 +22,7 @@ Chosen = tuple[Launcher, str, tuple[str, ...]]
 
 
 def choose_launcher(host: Host, environ: Mapping[str, str]) -> Chosen:
-    """
-    Return the launcher, checked, its name, and what does not hold here, in words.
+    """Return the launcher, checked, its name, and what does not hold here, in words.
 
     A worker file decides; the embedded default takes Podman where the whole hardened launch really works with a
     local image, else the process launcher, and says what is lost.
@@ -61,8 +60,7 @@ def _on_one_line(error: FetchError) -> str:
 
 
 def try_out(launcher: Launcher, host: Host) -> None:
-    """
-    Run a job that does nothing, the whole hardened way, with a local image.
+    """Run a job that does nothing, the whole hardened way, with a local image.
 
     Raises:
         FetchError: it did not end well.
@@ -95,7 +93,9 @@ def try_out(launcher: Launcher, host: Host) -> None:
             os.close(pidfd)
         record = launcher.record(folder, 1)
         if record is None or record.code != 0:
-            raise HostError("trial-failed", "a container that does nothing did not end well", context=str(record))
+            raise HostError(
+                "trial-failed", "a container that does nothing did not end well", context=str(record)
+            )
     finally:
         launcher.clean(spec.name, folder, spec.checkpoint)
         remove_tree(folder)

@@ -47,8 +47,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=fetchml_core.__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="claim jobs and run them, until SIGTERM; running jobs then go on")
-    run.add_argument("--config", type=Path, help="worker file; default: worker.yaml in the base, if there is one")
-    run.add_argument("--base", type=Path, help="folder given to FetchML; default: that of a worker.yaml, else this one")
+    run.add_argument(
+        "--config", type=Path, help="worker file; default: worker.yaml in the base, if there is one"
+    )
+    run.add_argument(
+        "--base", type=Path, help="folder given to FetchML; default: that of a worker.yaml, else this one"
+    )
     run.add_argument("--on-demand", action="store_true", help="end after a minute without work")
     run.add_argument("--embedded", action="store_true", help=argparse.SUPPRESS)
     run.set_defaults(run=_run)
@@ -122,7 +126,9 @@ def _stop(options: argparse.Namespace) -> int:
     try:
         pid = json.loads(host.base.worker_record.read_bytes())["pid"]
     except (OSError, ValueError, KeyError):
-        raise ConfigError("worker-unknown", "the worker has left no record", context=str(host.base.worker_record)) from None
+        raise ConfigError(
+            "worker-unknown", "the worker has left no record", context=str(host.base.worker_record)
+        ) from None
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
     while worker_alive(host):

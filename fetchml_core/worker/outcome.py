@@ -16,8 +16,7 @@ _NO_COMMAND = 127
 
 
 def judge(record: ExitRecord | None, stop: Stop | None, *, image: str, log_tail: bytes) -> Outcome:
-    """
-    Return the outcome of an attempt that is over.
+    """Return the outcome of an attempt that is over.
 
     Args:
         record: What its init wrote; None where it wrote nothing.
@@ -41,7 +40,9 @@ def judge(record: ExitRecord | None, stop: Stop | None, *, image: str, log_tail:
     return _with_verdict(facts, record, stop, image, log_tail)
 
 
-def _with_verdict(facts: Outcome, record: ExitRecord, stop: Stop | None, image: str, log_tail: bytes) -> Outcome:
+def _with_verdict(
+    facts: Outcome, record: ExitRecord, stop: Stop | None, image: str, log_tail: bytes
+) -> Outcome:
     from attrs import evolve
 
     if stop is not None:
@@ -55,7 +56,9 @@ def _with_verdict(facts: Outcome, record: ExitRecord, stop: Stop | None, image: 
             hint="submit again with more --memory, or make the job smaller",
         )
     if record.signal is not None:
-        return evolve(facts, state=State.FAILED, failure="code", reason=f"killed by {_signal_name(record.signal)}")
+        return evolve(
+            facts, state=State.FAILED, failure="code", reason=f"killed by {_signal_name(record.signal)}"
+        )
     if record.code != 0:
         reason = record.error or f"exit {record.code}"
         return evolve(facts, state=State.FAILED, failure="code", reason=reason, hint=_hint(log_tail, image))

@@ -47,8 +47,7 @@ class DetachError(Exception):
 
 
 class Runner(threading.Thread):
-    """
-    Runs one attempt.
+    """Runs one attempt.
 
     Args:
         host: The host.
@@ -116,7 +115,7 @@ class Runner(threading.Thread):
             self._end(self._run())
         except DetachError:
             self._log.info("job %d goes on without this worker", self.job.id)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a mistake of ours must not cost the job its end
             self._log.exception("job %d: a bug in the worker", self.job.id)
             self._give_up(error)
         finally:
@@ -125,7 +124,9 @@ class Runner(threading.Thread):
 
     def _give_up(self, error: Exception) -> None:
         """End the job after a mistake of ours: taking it up again and again would not mend it."""
-        reason = f"a mistake in the worker, not in the job ({type(error).__name__}); the worker's log tells more"
+        reason = (
+            f"a mistake in the worker, not in the job ({type(error).__name__}); the worker's log tells more"
+        )
         with contextlib.suppress(FetchError, DetachError):
             outcome = Outcome(State.FAILED, reason, failure="infrastructure", error="worker-bug")
             self._advance(self.job, Finished(outcome))
@@ -152,7 +153,9 @@ class Runner(threading.Thread):
 
     def _start(self) -> Outcome:
         """Prepare, launch, prove, record, go."""
-        if self._record() is not None:  # a worker before this one died between the job's start and its record of it
+        if (
+            self._record() is not None
+        ):  # a worker before this one died between the job's start and its record of it
             return self._judge()
         spec = self._spec()
         self._clean(spec.name)
@@ -169,12 +172,15 @@ class Runner(threading.Thread):
         for folder in (self._places.folder, self._places.results, self._host.data.checkpoint(self.job.id)):
             make_folder(folder)
         store = BlobStore(self._host.data.blobs)
-        materialise(load_manifest(store, self.job.spec.snapshot), store, self._places.workspace)
+        manifest = load_manifest(store, self.job.spec.snapshot)
+        materialise(manifest, store, self._places.workspace, start=self.job.spec.cwd)
 
     def _spec(self) -> LaunchSpec:
         worker, spec = self._host.worker, self.job.spec
         limits, sandbox = job_limits(worker), worker.sandbox
-        profile = self._host.base.folder / sandbox.seccomp_profile if sandbox.seccomp_profile else default_profile()
+        profile = (
+            self._host.base.folder / sandbox.seccomp_profile if sandbox.seccomp_profile else default_profile()
+        )
         return LaunchSpec(
             job_id=self.job.id,
             attempt=self._attempt.number,
@@ -190,8 +196,8 @@ class Runner(threading.Thread):
             memory=spec.resources.memory or limits.memory,
             gpus=spec.resources.gpus,
             seccomp_profile=profile,
-            network=sandbox.network,
-            limits="best-effort" if self._host.embedded else sandbox.limits,
+            network="full" if sandbox.network == "full" else "none",
+            limits="best-effort" if self._host.embedded or sandbox.limits == "best-effort" else "required",
         )
 
     def _record(self) -> ExitRecord | None:
@@ -262,8 +268,10 @@ class Runner(threading.Thread):
             self._clean(self._attempt.launch or self._spec().name)
             remove_tree(self._places.workspace)
         except (FetchError, OSError) as error:
-            self._log.error("job %d: clean-up: %s", self.job.id, error)  # noqa: TRY400 - expected kinds
-        lost = sum(1 for attempt in self.job.attempts if attempt.outcome and attempt.outcome.state is State.LOST)
+            self._log.error("job %d: clean-up: %s", self.job.id, error)
+        lost = sum(
+            1 for attempt in self.job.attempts if attempt.outcome and attempt.outcome.state is State.LOST
+        )
         again = outcome.state is State.LOST and lost < self._host.worker.max_retries
         change = Requeued(outcome) if again else Finished(outcome)
         while True:
@@ -274,7 +282,7 @@ class Runner(threading.Thread):
                     self._log.warning("job %d: %s", self.job.id, error)
                     return
                 # The exit record is on disk: what cannot be recorded now can be later, or by the next worker.
-                self._log.error("job %d: %s", self.job.id, error)  # noqa: TRY400 - expected kinds
+                self._log.error("job %d: %s", self.job.id, error)
                 self._host.clock.sleep(_RETRY_S)
                 if self._detach:
                     raise DetachError from None
@@ -325,10 +333,16 @@ class _MetricFile:
         while (chunk := read_log(self._control, self._offset, 1 << 18)).data:
             self._offset = chunk.next
             data = b"\n" + chunk.data if chunk.dropped else chunk.data
-            lines += [json.dumps({"step": metric.step, "values": metric.values}) for metric in self._reader.feed(data)]
+            lines += [
+                json.dumps({"step": metric.step, "values": metric.values})
+                for metric in self._reader.feed(data)
+            ]
         lines = lines[: MAX_METRIC_LINES - self._lines]
         if not lines:
             return
-        with contextlib.suppress(OSError), self._path.open("a" if self._lines else "w", encoding="utf-8") as file:
+        with (
+            contextlib.suppress(OSError),
+            self._path.open("a" if self._lines else "w", encoding="utf-8") as file,
+        ):
             file.write("\n".join(lines) + "\n")
         self._lines += len(lines)

@@ -31,8 +31,7 @@ POLL_S = 2.0
 
 
 class Worker:
-    """
-    Serves one base.
+    """Serves one base.
 
     Args:
         host: The host.
@@ -95,7 +94,7 @@ class Worker:
             self._claim()
             self._beat()
         except FetchError as error:
-            self._log.error("%s", error)  # noqa: TRY400 - the queue says what is wrong; the next turn tries again
+            self._log.error("%s", error)
 
     def _drop_finished(self) -> None:
         for job_id, runner in list(self._runners.items()):

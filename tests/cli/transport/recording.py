@@ -7,8 +7,7 @@ import paramiko
 
 
 class RecordingServer(paramiko.ServerInterface):
-    """
-    Greets and exchanges keys like any server, then records.
+    """Greets and exchanges keys like any server, then records.
 
     Attributes:
         port: Where it listens, on 127.0.0.1.

@@ -25,9 +25,11 @@ class FakeClock:
         self.time = 1_000.0
 
     def now(self) -> float:
+        """The wall clock."""
         return self.time
 
     def boot(self) -> BootTime:
+        """The boot clock."""
         return BootTime("boot-1", self.time)
 
 
@@ -98,7 +100,12 @@ class QueueContract:
         queue.submit(SPEC, user="anna", key="k")
         job = queue.claim(first, LEASE)
 
-        assert (job.state, job.lease, job.attempt.number, job.attempt.worker) == (State.STARTING, LEASE, 1, "box1")
+        assert (job.state, job.lease, job.attempt.number, job.attempt.worker) == (
+            State.STARTING,
+            LEASE,
+            1,
+            "box1",
+        )
         assert open_queue().claim(first, evolve(LEASE, worker="box2")) is None
 
     def test_claim_of_nothing_changes_nothing(self, queue):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 
 from fetchml_core.errors import FetchError
@@ -67,7 +66,7 @@ def test_flipped_bytes_are_found(tmp_path, open_queue):
     good = journal(tmp_path).read_bytes()
     for place in range(good.index(b"\n") + 1, len(good) - 1):
         journal(tmp_path).write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
-        with pytest.raises(FetchError, match="queue-damaged|damaged-record"):
+        with pytest.raises(FetchError, match=r"queue-damaged|damaged-record"):
             open_queue().jobs()
 
 
