@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fetchml_cli.boundary import Detached
 from fetchml_cli.commands.common import connect, with_profile
-from fetchml_cli.output.jobs import ending
+from fetchml_cli.output.jobs import ending, weakness
 from fetchml_cli.output.safe import LogFilter
 from fetchml_core.errors import UnreachableError
 from fetchml_core.jobs.job import Job
@@ -146,8 +146,8 @@ def describe(job: Job, why: str) -> str:
     if job.state is State.QUEUED:
         return f"job {job.id} waits: {why}" if why and why != "starts next" else ""
     if job.state is State.RUNNING and job.attempt and job.attempt.launch:
-        lost = job.attempt.launch.not_enforced
-        return f"job {job.id} runs on {job.attempt.worker}" + (f" ({'; '.join(lost)})" if lost else "")
+        weak = weakness(job.attempt.launch)
+        return f"job {job.id} runs on {job.attempt.worker}" + (f" ({weak})" if weak else "")
     if job.state is State.STOPPING and job.stop:
         return f"job {job.id} is being stopped" + (f": {job.stop.reason}" if job.stop.reason else "")
     return ""

@@ -9,7 +9,7 @@ from typing import Any
 
 from fetchml_cli.output.table import Cell, Column, Row, span, state
 from fetchml_cli.output.times import rfc3339
-from fetchml_core.jobs.job import Attempt, Job, Outcome
+from fetchml_core.jobs.job import Attempt, Job, Launched, Outcome
 from fetchml_core.wire.messages import WorkerInfo
 
 COLUMNS = (
@@ -65,8 +65,15 @@ def where_or_why(job: Job, why: str) -> str:
         launch = job.attempt.launch if job.attempt else None
         if job.stop is not None:
             return f"stopping: {job.stop.reason or 'cancelled by ' + job.stop.by}"
-        return "; ".join(launch.not_enforced) if launch else ""
+        return weakness(launch) if launch else ""
     return why
+
+
+def weakness(launch: Launched) -> str:
+    """Return in a few words what protects less than it should, empty where all holds."""
+    if "sandbox" in launch.not_enforced:
+        return "not sandboxed"
+    return f"not enforced: {', '.join(launch.not_enforced)}" if launch.not_enforced else ""
 
 
 def ending(job: Job) -> str:

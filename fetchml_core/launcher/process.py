@@ -41,7 +41,7 @@ NOT_SANDBOXED = (
     *LIMITS,
 )
 _LOST = (
-    "jobs are not sandboxed: they can read and change whatever the account can, reach the network, "
+    "not sandboxed: a job can read and change whatever the account can, reach the network, "
     "and use all memory and cores"
 )
 _READY_TIMEOUT = 30.0

@@ -6,9 +6,10 @@ import re
 import signal
 
 from fetchml_core.errors import FetchError
-from fetchml_core.jobs.job import Outcome, Stop
+from fetchml_core.jobs.job import Job, Outcome, Stop
 from fetchml_core.jobs.states import State
 from fetchml_core.launcher.record import ExitRecord
+from fetchml_core.queue.base import Finished, Requeued
 from fetchml_core.units import format_duration, format_size
 
 _NO_MODULE = re.compile(rb"ModuleNotFoundError: No module named '([A-Za-z0-9_.]{1,100})'")
@@ -80,6 +81,13 @@ def _why_stopped(stop: Stop) -> str:
     if stop.timed_out:
         return stop.reason
     return f"cancelled by {stop.by}" + (f": {stop.reason}" if stop.reason else "")
+
+
+def end_of(job: Job, outcome: Outcome, max_retries: int) -> Finished | Requeued:
+    """Return what an attempt's *outcome* means for its job: one that was lost is tried again, *max_retries* times."""
+    lost = sum(1 for attempt in job.attempts if attempt.outcome and attempt.outcome.state is State.LOST)
+    again = outcome.state is State.LOST and lost < max_retries
+    return Requeued(outcome) if again else Finished(outcome)
 
 
 def time_limit_stop(seconds: float) -> Stop:

@@ -28,14 +28,14 @@ from fetchml_core.launcher.log import log_end, read_log
 from fetchml_core.launcher.record import ExitRecord
 from fetchml_core.launcher.seccomp import default_profile
 from fetchml_core.launcher.spec import LaunchSpec
-from fetchml_core.queue.base import Change, Finished, Requeued, Started
+from fetchml_core.queue.base import Change, Finished, Started
 from fetchml_core.service.host import Host
 from fetchml_core.service.limits import job_limits
 from fetchml_core.service.snapshot import load_manifest
 from fetchml_core.snapshot.store import BlobStore
 from fetchml_core.snapshot.workspace import materialise, written_outside
 
-from .outcome import judge, refused, time_limit_stop
+from .outcome import end_of, judge, refused, time_limit_stop
 
 MAX_METRIC_LINES = 200_000
 _RETRY_S = 2.0
@@ -164,6 +164,7 @@ class Runner(threading.Thread):
         self._prepare()
         launch = self._launcher.launch(spec)
         self.job = self._advance(self.job, self._make_started(launch))
+        self._stop = self._stop or self.job.stop
         return self._watch(launch)
 
     def _prepare(self) -> None:
@@ -208,7 +209,7 @@ class Runner(threading.Thread):
 
     def _watch(self, launch: Launched) -> Outcome:
         """Give the go, then wait for the end; stop the job when asked or when its time is over."""
-        if self.job.stop is None and self._stop is None:
+        if self._stop is None:
             with contextlib.suppress(FetchError):  # its init is gone: the record, or the lack of one, tells
                 self._launcher.go(launch, self._places.folder)
         pidfd = self._launcher.open_pidfd(launch)
@@ -269,11 +270,7 @@ class Runner(threading.Thread):
             remove_tree(self._places.workspace)
         except (FetchError, OSError) as error:
             self._log.error("job %d: clean-up: %s", self.job.id, error)
-        lost = sum(
-            1 for attempt in self.job.attempts if attempt.outcome and attempt.outcome.state is State.LOST
-        )
-        again = outcome.state is State.LOST and lost < self._host.worker.max_retries
-        change = Requeued(outcome) if again else Finished(outcome)
+        change = end_of(self.job, outcome, self._host.worker.max_retries)
         while True:
             try:
                 self.job = self._advance(self.job, change)

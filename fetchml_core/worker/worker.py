@@ -16,12 +16,13 @@ from collections.abc import Sequence
 
 from fetchml_core.errors import FetchError
 from fetchml_core.fsio import try_lock
-from fetchml_core.jobs.job import Job, Launched, Lease, Stop
+from fetchml_core.jobs.job import Job, Launched, Lease, Outcome, Stop
 from fetchml_core.jobs.states import State
 from fetchml_core.launcher.base import Launcher
 from fetchml_core.queue.base import Beat, Change, Started, lease_ended
 from fetchml_core.service.host import Host
 
+from .outcome import end_of
 from .runner import Runner
 
 IDLE_S = 60.0
@@ -112,14 +113,26 @@ class Worker:
                 self._runners[job.id].ask_to_stop(job.stop)
 
     def _take_up(self, jobs: Sequence[Job]) -> None:
-        """Go on with attempts that a worker before this one left, and with those whose lease has ended."""
+        """Go on with attempts that this worker left when it ended; end those whose other worker is gone."""
         boot = self._host.clock.boot()
         for job in jobs:
             if not job.state.active or job.id in self._runners or job.lease is None:
                 continue
-            if job.lease.worker == self._id or lease_ended(job.lease, boot.boot_id, boot.seconds):
+            if job.lease.worker == self._id:
                 self._log.info("job %d: taking up attempt %d", job.id, len(job.attempts))
                 self._watch(job)
+            elif lease_ended(job.lease, boot.boot_id, boot.seconds):
+                self._give_up_for(job)
+
+    def _give_up_for(self, job: Job) -> None:
+        """End an attempt whose worker, another one, gives no sign of life; a new attempt fences it out."""
+        launched = job.attempts[-1].launch
+        if launched is not None and self._launcher.alive(launched):
+            return  # the job runs: its worker may come back for it
+        reason = f"its worker {job.attempts[-1].worker} gave no sign of life"
+        outcome = Outcome(State.LOST, reason, failure="infrastructure")
+        self._log.warning("job %d: %s", job.id, reason)
+        self._advance(job, end_of(job, outcome, self._host.worker.max_retries))
 
     def _claim(self) -> None:
         """Take queued jobs while there is room."""
