@@ -10,4 +10,5 @@ pytest_plugins = [
     "tests.support.ml",
     "tests.support.terminal",
     "tests.support.disk",
+    "tests.e2e.way",
 ]

@@ -97,7 +97,7 @@ def report(table, epochs, seconds):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--hidden", type=int, default=32)
     parser.add_argument("--rate", type=float, default=0.05, help="learning rate of the first epoch")
     parser.add_argument("--seed", type=int, default=7)

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from attrs import field, frozen
 
-from fetchml_cli.boundary import Detached
 from fetchml_cli.commands.common import (
     ExitStatusOption,
     JsonOption,
@@ -25,17 +19,15 @@ from fetchml_cli.commands.common import (
     with_profile,
 )
 from fetchml_cli.commands.follow import Follower, end_lines
-from fetchml_cli.commands.upload import TreeChanged, send_snapshot
+from fetchml_cli.commands.submission import Submission, Wish, check_wish
+from fetchml_cli.commands.wait import wait_for
 from fetchml_cli.lazy import new_app
 from fetchml_cli.output.jobs import job_fields, worker_fields
-from fetchml_core.convert import to_data
-from fetchml_core.errors import FetchError, InputError, UnreachableError
-from fetchml_core.fsio import read_json, replace_file
-from fetchml_core.jobs.job import Job, JobSpec, Resources
-from fetchml_core.snapshot.scan import Scan, scan
+from fetchml_core.jobs.job import JobSpec
+from fetchml_core.snapshot.scan import Scan
 from fetchml_core.snapshot.tree import TreePlan, plan
-from fetchml_core.units import format_size, parse_duration, parse_size
-from fetchml_core.wire.messages import SubmitReply, SubmitRequest, WaitRequest
+from fetchml_core.units import format_size
+from fetchml_core.wire.messages import SubmitReply
 
 if TYPE_CHECKING:
     from fetchml_cli.cli import Cli
@@ -43,23 +35,6 @@ if TYPE_CHECKING:
     from fetchml_core.config.profile import Profile
 
 app = new_app()
-TRIES = 3
-PENDING_S = 3600.0
-"""How long a submission whose answer was lost is remembered, so that repeating it finds the same job."""
-
-
-@frozen
-class Wish:
-    """What was typed, apart from the tree."""
-
-    name: str = ""
-    gpus: int = 0
-    cpus: float | None = None
-    memory: str = ""
-    priority: int = 5
-    time: str = ""
-    env: tuple[str, ...] = field(default=(), repr=False)
-    image: str = ""
 
 
 @app.command(context_settings={"allow_extra_args": False})
@@ -143,20 +118,15 @@ def run(
 ) -> int:
     """Do the command without Typer; return the exit status."""
     check_wish(wish)
-    tree = plan(path, cwd=cli.cwd, only=only, home=cli.home, allow_large=allow_large)
-    if dry_run:
-        found = read_tree(cli, tree, allow_large=allow_large)
-        return _show_dry_run(cli, tree, found, make_spec(tree, found, arguments, wish))
     profile = load_profile(cli)
-    for tries in range(TRIES):
-        found = read_tree(cli, tree, allow_large=allow_large)
-        try:
-            reply, client = _submit(cli, profile, make_spec(tree, found, arguments, wish), found)
-            break
-        except TreeChanged as changed:
-            if tries + 1 == TRIES:
-                raise
-            cli.note(f"changed while it was being sent, reading again: {changed.context}")
+    # what a folder runs is the host's to say (train_script)
+    client = connect(cli, profile) if (cli.cwd / path).is_dir() and not dry_run else None
+    script = client.welcome.train_script if client else "train.py"
+    tree = plan(path, cwd=cli.cwd, only=only, home=cli.home, train_script=script, allow_large=allow_large)
+    submission = Submission(tree, wish, arguments, allow_large)
+    if dry_run:
+        return _show_dry_run(cli, tree, *submission.read(cli))
+    reply, client = submission.send(cli, profile, client)
     _show_reply(cli, profile, client, reply, quiet=quiet, more=follow or wait)
     if not (follow or wait):
         client.close()
@@ -164,153 +134,13 @@ def run(
     if follow and not cli.json:
         job = Follower(cli, profile, reply.job.id, quiet=quiet).run(client)
     else:
-        job = wait_for(cli, client, reply.job.id)
+        job = wait_for(cli, profile, (str(reply.job.id),), client=client)[0]
     if cli.json:
         cli.show_json({"job": job_fields(job)})
     elif not quiet:
         for line in end_lines(job):
             cli.note(line)
     return wait_status([job], of_job=of_job)
-
-
-def check_wish(wish: Wish) -> None:
-    """Raise InputError for what is wrong before any file is read."""
-    if wish.time:
-        parse_duration(wish.time)
-    if wish.memory:
-        parse_size(wish.memory)
-    for pair in wish.env:
-        name, sign, _ = pair.partition("=")
-        if not sign or not name:
-            raise InputError(
-                "bad-env", "a variable is set as NAME=VALUE", context=f"--env {name}", hint="--env NAME=VALUE"
-            )
-
-
-def read_tree(cli: Cli, tree: TreePlan, *, allow_large: bool) -> Scan:
-    """Hash the tree, with a bar where it takes long."""
-    from fetchml_cli.output.progress import progress
-
-    with progress(cli, "reading", None) as advance:
-        seen = 0
-
-        def report(done: int, _: int) -> None:
-            nonlocal seen
-            advance(done - seen)
-            seen = done
-
-        cache = (
-            cli.home / ".ml" / "cache" / "hashes" / hashlib.sha256(str(tree.root).encode()).hexdigest()[:32]
-        )
-        return scan(
-            tree.root,
-            now=cli.clock.now(),
-            allow_large=allow_large,
-            only=tree.entry if tree.only else None,
-            needed=tree.entry,
-            progress=report,
-            cache=cache,
-        )
-
-
-def make_spec(tree: TreePlan, found: Scan, arguments: tuple[str, ...], wish: Wish) -> JobSpec:
-    """Return what is asked of the host."""
-    return JobSpec(
-        name=wish.name or default_name(tree),
-        argv=(*tree.command, *arguments),
-        snapshot=found.manifest.digest,
-        cwd=tree.start,
-        env=dict(pair.split("=", 1) for pair in wish.env),
-        image=wish.image,
-        resources=Resources(wish.cpus, parse_size(wish.memory) if wish.memory else None, wish.gpus),
-        priority=wish.priority,
-        time_limit=parse_duration(wish.time) if wish.time else None,
-        git=found.git,
-        files=len(found.manifest.entries),
-        size=found.total_bytes,
-    )
-
-
-def default_name(tree: TreePlan) -> str:
-    """Return a job name made of the script's, or of the folder's where the script is the usual one."""
-    script = Path(tree.entry)
-    stem = (script.parent.name or tree.root.name) if script.stem == "train" else script.stem
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip("-._")[:63] or "job"
-
-
-def _submit(cli: Cli, profile: Profile, spec: JobSpec, found: Scan) -> tuple[SubmitReply, Client]:
-    """Send and queue; an answer that a broken link swallowed is asked for again, with the same key."""
-    pending = _Pending(cli, profile, spec)
-    for tries in range(TRIES):
-        client = connect(cli, profile)
-        try:
-            send_snapshot(cli, client, found)
-            key = pending.remember()
-            reply: SubmitReply = client.call("submit", SubmitRequest(key, spec))
-        except UnreachableError as error:
-            client.close()
-            if tries + 1 == TRIES or not pending.asked:
-                raise
-            cli.note(f"{error.message}; asking again for the same job")
-        except BaseException:
-            client.close()
-            raise
-        else:
-            pending.forget()
-            return reply, client
-    raise AssertionError  # the loop returns or raises
-
-
-class _Pending:
-    """The idempotency key of this very submission, kept on disk until the host has answered."""
-
-    def __init__(self, cli: Cli, profile: Profile, spec: JobSpec) -> None:
-        server = profile.server
-        target = [
-            server.worker_host,
-            server.worker_user,
-            server.worker_base,
-            server.worker_port,
-            to_data(spec),
-        ]
-        digest = hashlib.sha256(json.dumps(target, sort_keys=True).encode()).hexdigest()
-        self._path = cli.home / ".ml" / "cache" / "pending" / digest[:32]
-        self._now = cli.clock.now()
-        self.asked = False
-
-    def remember(self) -> str:
-        """Return the key: that of a submission which got no answer, else a new one, kept from now on."""
-        self.asked = True
-        try:
-            known = read_json(self._path)
-            if isinstance(known, dict) and 0 <= self._now - known["at"] < PENDING_S:
-                return str(known["key"])
-        except (FetchError, KeyError, TypeError, OSError):
-            pass
-        key = uuid.uuid4().hex
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            replace_file(self._path, json.dumps({"key": key, "at": self._now}).encode())
-        except OSError:
-            pass  # the memory is a comfort; this process knows the key
-        return key
-
-    def forget(self) -> None:
-        """The host has answered."""
-        self._path.unlink(missing_ok=True)
-
-
-def wait_for(cli: Cli, client: Client, job_id: int) -> Job:
-    """Wait until the job ends, over this connection."""
-    try:
-        with client:
-            reply = client.call("wait", WaitRequest((str(job_id),)), on_item=lambda _: None)
-    except KeyboardInterrupt:
-        raise Detached(
-            f"\ndetached: job {job_id} goes on\n  {with_profile(cli, f'ml wait {job_id}')}   waits again"
-        ) from None
-    job: Job = reply.jobs[0]
-    return job
 
 
 def _show_reply(

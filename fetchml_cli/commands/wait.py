@@ -17,6 +17,7 @@ from fetchml_cli.commands.common import (
     connect,
     load_profile,
     wait_status,
+    with_profile,
 )
 from fetchml_cli.commands.follow import end_lines
 from fetchml_cli.lazy import new_app
@@ -28,10 +29,13 @@ from fetchml_core.wire.messages import JobNews, ListReply, ListRequest, WaitRepl
 
 if TYPE_CHECKING:
     from fetchml_cli.cli import Cli
+    from fetchml_cli.remote.client import Client
+    from fetchml_core.config.profile import Profile
 
 app = new_app()
 RAN_OUT = 9
 TRIES = 5
+MAX_JOBS = 10_000
 
 
 @app.command()
@@ -57,11 +61,10 @@ def wait(
 
 def run(cli: Cli, words: list[str], *, limit: float | None = None, of_job: bool = False) -> int:
     """Do the command without Typer; *limit* is in seconds. Return the exit status."""
+    profile = load_profile(cli)
     try:
-        jobs = _wait(cli, words, limit)
-    except KeyboardInterrupt:
-        raise Detached(f"\ndetached: the jobs go on\n  ml wait {' '.join(words)}   waits again") from None
-    if jobs is None:
+        jobs = wait_for(cli, profile, tuple(words), limit=limit)
+    except WaitedLongEnough:
         cli.note(f"still running after {limit:g} s")
         return RAN_OUT
     if cli.json:
@@ -72,41 +75,82 @@ def run(cli: Cli, words: list[str], *, limit: float | None = None, of_job: bool 
     return wait_status(jobs, of_job=of_job)
 
 
-def _wait(cli: Cli, words: list[str], limit: float | None) -> list[Job] | None:
-    """Return the jobs, ended; None when *limit* ran out. A lost link is dialled again."""
-    profile = load_profile(cli)
-    client = connect(cli, profile)
-    # "last" shall mean the same job after a lost link
-    named: ListReply = client.call("list", ListRequest(tuple(words), limit=10_000))
-    ids = tuple(str(job.id) for job in named.jobs)
-    ran_out = threading.Event()
+class WaitedLongEnough(Exception):  # noqa: N818 - not an error
+    """The limit of a wait ran out."""
 
-    def give_up() -> None:
-        ran_out.set()
-        client.close()
 
-    timer = threading.Timer(limit if limit is not None else threading.TIMEOUT_MAX, give_up)
-    timer.daemon = True
-    timer.start()
-    tries = 0
+def wait_for(
+    cli: Cli,
+    profile: Profile,
+    words: tuple[str, ...],
+    *,
+    limit: float | None = None,
+    client: Client | None = None,
+) -> list[Job]:
+    """Return the jobs that *words* name, ended. A lost link is dialled again.
+
+    Args:
+        cli: The surroundings.
+        profile: The host's.
+        words: Selectors.
+        limit: Seconds.
+        client: A connection that is there already; closed at the end.
+
+    Raises:
+        WaitedLongEnough: *limit* ran out.
+        Detached: Ctrl-C.
+    """
+    waiting = _Waiting(cli, profile, limit, client or connect(cli, profile))
     try:
+        return waiting.run(words)
+    except KeyboardInterrupt:
+        again = with_profile(cli, f"ml wait {' '.join(words)}")
+        raise Detached(f"\ndetached: what runs goes on\n  {again}   waits again") from None
+    finally:
+        waiting.close()
+
+
+class _Waiting:
+    """Waits over as many connections as it takes."""
+
+    def __init__(self, cli: Cli, profile: Profile, limit: float | None, client: Client) -> None:
+        self._cli = cli
+        self._profile = profile
+        self._ran_out = threading.Event()
+        self._client = client
+        self._timer = threading.Timer(threading.TIMEOUT_MAX if limit is None else limit, self._give_up)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def run(self, words: tuple[str, ...]) -> list[Job]:
+        """Wait to the end."""
+        tries = 0
         while True:
             try:
-                reply: WaitReply = client.call("wait", WaitRequest(ids), on_item=_ignore)
+                if not tries:  # "last" shall mean the same job after a lost link
+                    named: ListReply = self._client.call("list", ListRequest(words, limit=MAX_JOBS))
+                    words = tuple(str(job.id) for job in named.jobs)
+                reply: WaitReply = self._client.call("wait", WaitRequest(words), on_item=_ignore)
                 return list(reply.jobs)
             except UnreachableError as error:
-                client.close()
-                if ran_out.is_set():
-                    return None
+                if self._ran_out.is_set():
+                    raise WaitedLongEnough from None
                 if tries == TRIES:
                     raise
-                cli.note(f"{error.message}; the jobs go on, connecting again in {2**tries} s")
-                cli.clock.sleep(2**tries)
+                self._client.close()
+                self._cli.note(f"{error.message}; the jobs go on, connecting again in {2**tries} s")
+                self._cli.clock.sleep(2**tries)
                 tries += 1
-                client = connect(cli, profile)
-    finally:
-        timer.cancel()
-        client.close()
+                self._client = connect(self._cli, self._profile)
+
+    def close(self) -> None:
+        """Let go of timer and connection."""
+        self._timer.cancel()
+        self._client.close()
+
+    def _give_up(self) -> None:
+        self._ran_out.set()
+        self._client.close()
 
 
 def _ignore(_: JobNews) -> None:

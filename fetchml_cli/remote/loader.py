@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import sys
 
-sys.path[:] = [
-    entry for entry in sys.path if entry
-]  # "python -c" puts the current folder first: someone's json.py
+# "python -c" puts the current folder first, where somebody's json.py may lie.
+sys.path[:] = [entry for entry in sys.path if entry]
 
 import contextlib  # noqa: E402
 import fcntl  # noqa: E402
@@ -27,9 +26,8 @@ from pathlib import Path  # noqa: E402
 from typing import Any, BinaryIO  # noqa: E402
 
 MAGIC = b"\0FETCHML/1\n"
-COMPLETE = (
-    ".complete"  # the last file written into a build; locked by those who use it, its time says when that was
-)
+# The last file written into a build; locked by those who use it, and its time says when that was.
+COMPLETE = ".complete"
 NO_SPACE = (28, 122)  # ENOSPC, EDQUOT
 
 Answer = dict[str, Any]

@@ -22,7 +22,7 @@ from paramiko import Channel, SSHClient, SSHConfig, SSHException
 from paramiko.client import MissingHostKeyPolicy
 from paramiko.packet import Packetizer
 from paramiko.ssh_exception import AuthenticationException
-from paramiko.transport import ServiceRequestingTransport
+from paramiko.transport import Transport
 
 from fetchml_core.errors import FetchError, UnreachableError
 
@@ -209,8 +209,9 @@ class _Attempt:
             auth_strategy=self.identities,
         )
 
-    def _transport(self, sock: socket.socket, **options: Any) -> ServiceRequestingTransport:
-        transport = ServiceRequestingTransport(sock, packetizer_class=Greeting, **options)
+    def _transport(self, sock: socket.socket, **options: Any) -> Transport:
+        # Not paramiko's ServiceRequestingTransport: that polls every 100 ms, and for ever when the host hangs up.
+        transport = Transport(sock, packetizer_class=Greeting, **options)
         security = transport.get_security_options()
         resolved = self._resolved
         security.key_types = hostkeys.preferred(

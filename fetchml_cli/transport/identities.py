@@ -49,7 +49,7 @@ class SocketAgent(AgentSSH):
 
 
 class Identities(AuthStrategy):
-    """paramiko's hook for authentication: offers each key once, over one service request.
+    """paramiko's hook for authentication: offers each key once.
 
     Args:
         resolved: Which keys, and the user name.

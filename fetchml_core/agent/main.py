@@ -170,6 +170,7 @@ def _converse(talk: Conversation, base: Path, embedded: bool, environ: Mapping[s
                 protocol=min(PROTOCOL, hello.protocol),
                 admin=identity.admin,
                 auth=host.server.auth.enabled,
+                train_script=host.worker.train_script,
                 notes=notes,
             )
         )

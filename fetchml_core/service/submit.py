@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from fetchml_core.config.worker import WorkerConfig
 from fetchml_core.errors import InputError
+from fetchml_core.jobs.checks import check_image, check_name, check_time
 from fetchml_core.jobs.job import JobSpec
 from fetchml_core.jobs.states import State
 from fetchml_core.launcher.environment import check_env_names
@@ -22,11 +22,6 @@ from .workers import ensure_worker, linger_note
 if TYPE_CHECKING:
     from .perform import Context
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", re.ASCII)
-# what Podman takes as an image: never an option, a path or a transport (docker-archive:, dir:)
-IMAGE = re.compile(
-    r"[a-z0-9][a-z0-9._-]*(:[0-9]+)?(/[a-z0-9._-]+)*(:[A-Za-z0-9_.-]+)?(@sha256:[0-9a-f]{64})?", re.ASCII
-)
 MAX_ARGUMENTS = 100_000
 
 
@@ -58,18 +53,13 @@ def run(context: Context, request: SubmitRequest) -> SubmitReply:
 
 def check_spec(spec: JobSpec, worker: WorkerConfig) -> None:
     """Raise InputError for a job that this host would never run."""
-    if not NAME.fullmatch(spec.name):
-        raise InputError(
-            "bad-name", "a job name has letters, digits, '_', '.', '-', at most 63", context=spec.name[:80]
-        )
+    check_name(spec.name)
     if not spec.argv or sum(map(len, spec.argv)) > MAX_ARGUMENTS or any("\0" in word for word in spec.argv):
         raise InputError("bad-command", "the command is empty or too long", context=" ".join(spec.argv)[:80])
     if not 1 <= spec.priority <= 10:
         raise InputError("bad-priority", "a priority is 1 to 10", context=str(spec.priority))
-    if spec.time_limit is not None and not 0 < spec.time_limit < 10**9:
-        raise InputError("bad-time", "a time limit is more than 0", context=str(spec.time_limit))
-    if spec.image and not IMAGE.fullmatch(spec.image):
-        raise InputError("bad-image", "this is no image name", context=spec.image[:200])
+    check_time(spec.time_limit)
+    check_image(spec.image)
     if spec.cwd.startswith("/") or {"..", "."} & set(spec.cwd.split("/")):
         raise InputError("bad-folder", "the job must start inside its tree", context=spec.cwd[:200])
     check_env_names(spec.env)
@@ -85,14 +75,28 @@ def _check_resources(spec: JobSpec, worker: WorkerConfig) -> None:
             context=f"--gpus {wanted.gpus}",
             hint="submit without --gpus",
         )
-    if wanted.cpus is not None and not 0 < wanted.cpus <= ceiling.cpus:
+    if wanted.cpus is not None and not wanted.cpus > 0:
+        raise InputError(
+            "bad-cpus",
+            "a job needs more than 0 CPUs",
+            context=f"--cpus {wanted.cpus:g}",
+            hint="leave --cpus out for the host's default",
+        )
+    if wanted.memory is not None and wanted.memory <= 0:
+        raise InputError(
+            "bad-memory",
+            "a job needs more than no memory",
+            context=f"--memory {wanted.memory}",
+            hint="leave --memory out for the host's default",
+        )
+    if wanted.cpus is not None and wanted.cpus > ceiling.cpus:
         raise InputError(
             "too-many-cpus",
             f"a job on this host gets at most {ceiling.cpus:g} CPUs (podman_cpus)",
             context=f"--cpus {wanted.cpus:g}",
             hint=f"--cpus {ceiling.cpus:g}",
         )
-    if wanted.memory is not None and not 0 < wanted.memory <= ceiling.memory:
+    if wanted.memory is not None and wanted.memory > ceiling.memory:
         raise InputError(
             "too-much-memory",
             f"a job on this host gets at most {format_size(ceiling.memory)} of memory (podman_memory)",

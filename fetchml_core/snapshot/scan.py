@@ -122,30 +122,37 @@ def _collect(files: Iterable[Found]) -> list[Found]:
 def _check(found: list[Found], root: Path, *, ignored: int, allow_large: bool, needed: str | None) -> None:
     if not found:
         reason = f"all {ignored} entries of the folder are ignored" if ignored else "the folder holds no file"
-        raise InputError("empty-folder", reason, context=show(str(root)), hint="see .gitignore and .mlignore")
+        hint = "see the .gitignore and .mlignore there" if ignored else "put a script into it"
+        raise InputError("empty-folder", reason, context=show(str(root)), hint=hint)
     total = sum(file.status.st_size for file in found)
     if len(found) > MAX_ENTRIES:
         raise _too_large(
-            f"more than {MAX_ENTRIES} files", found, "name folders in .mlignore; no tree may hold more"
+            root, f"more than {MAX_ENTRIES} files", found, "no tree may hold more: name folders in {file}"
         )
     if not allow_large and total > MAX_TOTAL:
-        raise _too_large(f"{format_size(total)}, more than 1 GiB", found)
+        raise _too_large(root, f"{format_size(total)}, more than 1 GiB", found)
     if not allow_large and len(found) > MAX_FILES:
-        raise _too_large(f"{len(found)} files, more than {MAX_FILES}", found)
+        raise _too_large(root, f"{len(found)} files, more than {MAX_FILES}", found)
     if needed is not None and all(file.path != needed for file in found):
         raise InputError(
             "script-ignored",
             "the script itself is ignored, so it would not travel",
             context=show(needed),
-            hint=f"echo '!{show(needed)}' >> .mlignore",
+            hint=f"echo '!{show(needed)}' >> {show(str(root / '.mlignore'))}",
         )
 
 
 def _too_large(
-    what: str, found: list[Found], hint: str = "name them in .mlignore, or use --allow-large"
+    root: Path,
+    what: str,
+    found: list[Found],
+    hint: str = "name what stays here in {file}, or submit with --allow-large",
 ) -> InputError:
     return InputError(
-        "tree-too-large", f"the tree has {what}", context=f"biggest: {_biggest(found)}", hint=hint
+        "tree-too-large",
+        f"the tree has {what}",
+        context=f"biggest: {_biggest(found)}",
+        hint=hint.format(file=show(str(root / ".mlignore"))),
     )
 
 

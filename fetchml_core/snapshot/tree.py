@@ -101,7 +101,12 @@ def _script_of_folder(root: Path, train_script: str) -> Path:
     if script.is_file():
         return Path(os.path.normpath(script))
     if not any(root.iterdir()):
-        raise InputError("empty-folder", "the folder is empty", context=show(str(root)))
+        raise InputError(
+            "empty-folder",
+            "the folder is empty",
+            context=show(str(root)),
+            hint=f"put a {show(train_script)} into it, or name a script elsewhere: ml submit SCRIPT",
+        )
     raise InputError(
         "train-script-missing",
         f"the folder has no {show(train_script)}, which is what a folder runs",

@@ -57,6 +57,8 @@ def encode(frame: Frame) -> bytes:
 
 def data_frame(request: int, chunk: bytes) -> Frame:
     """Return the frame that carries *chunk* for *request*."""
+    if not 0 <= request < 1 << 8 * _NUMBER.size:  # the peer chose it
+        raise ProtocolError("a request number does not fit a data frame", str(request)[:40])
     return Frame(DATA, _NUMBER.pack(request) + chunk)
 
 

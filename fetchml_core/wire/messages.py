@@ -44,7 +44,11 @@ class Hello:
 
 @frozen
 class Welcome:
-    """The answer: who the host takes the caller for."""
+    """The answer: who the host takes the caller for.
+
+    Args:
+        train_script: What a submitted folder runs here.
+    """
 
     user: str
     host: str
@@ -52,6 +56,7 @@ class Welcome:
     protocol: int = PROTOCOL
     admin: bool = False
     auth: bool = False
+    train_script: str = "train.py"
     notes: tuple[str, ...] = ()
 
 

@@ -1,0 +1,265 @@
+"""One way from a client to a running job: a transport, a launcher, and what a person would type.
+
+The pairs of `PAIRS` are parameters of one scenario, not copies of it. ``local-process`` is the embedded default on a
+machine without Podman; every other pair has a ``worker.yaml``. A job waits for the test at a *gate*: a file in its
+checkpoint folder, which host and container both see.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import textwrap
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.home import Home
+from tests.support.leftovers import run_folder
+from tests.support.ml import ROOT, Ml
+from tests.support.require import missing
+from tests.support.wait import poll_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.support.accounts import Account
+    from tests.support.sshd import Sshd
+
+PAIRS = (
+    "local-process",
+    "local-rootful",
+    "local-rootless",
+    "fabric-process",
+    "fabric-rootful",
+    "fabric-rootless",
+)
+CONTAINERS = tuple(pair for pair in PAIRS if not pair.endswith("-process"))
+IMAGE = "docker.io/library/python:3.9-slim"
+
+PRELUDE = """
+import os, sys, time
+def gate(name="gate"):
+    path = os.path.join(os.environ["FETCHML_CHECKPOINT_DIR"], name)
+    while not os.path.exists(path):
+        time.sleep(0.02)
+"""
+"""Begins every script of these tests: ``gate()`` waits until the test lets the job go on."""
+
+
+class Way:
+    """A client, a host, and how one reaches the other.
+
+    Attributes:
+        pair: ``TRANSPORT-LAUNCHER``.
+        ml: The client.
+        base: The base folder on the host.
+        account: The account on the host where it is not root.
+        server: The private sshd; None over ``local``.
+    """
+
+    def __init__(
+        self, pair: str, ml: Ml, base: Path, *, account: Account | None = None, server: Sshd | None = None
+    ) -> None:
+        self.pair, self.ml, self.base, self.account, self.server = pair, ml, base, account, server
+        self.transport, self.launcher = pair.split("-")
+
+    @property
+    def contained(self) -> bool:
+        """Whether jobs run in a container."""
+        return self.launcher != "process"
+
+    @property
+    def data(self) -> Path:
+        """Queue, blobs and jobs."""
+        return self.base / "data"
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file of the base, for its owner alone."""
+        self.base.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self.base / name
+        path.write_text(textwrap.dedent(text), "utf-8")
+        path.chmod(0o600)
+        if self.account:
+            self.account.own(self.base)
+        return path
+
+    def configure(self, **keys: Any) -> None:
+        """Write ``worker.yaml``: what this pair needs, and *keys* on top."""
+        settings: dict[str, Any] = {"worker_id": "box", "graceful_timeout": "2s", "podman_image": IMAGE}
+        settings["launcher"] = "podman" if self.contained else "process"
+        if self.launcher == "rootless":  # cgroup v1 enforces no limits there
+            settings["sandbox"] = {"limits": "best-effort"}
+        self.write("worker.yaml", json.dumps(settings | keys))  # JSON is YAML
+
+    def script(self, text: str, name: str = "train.py", folder: str = "tree") -> Path:
+        """Write a job's script, with the prelude, into a tree of its own; returns the script."""
+        path = self.ml.cwd / folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(PRELUDE + textwrap.dedent(text), "utf-8")
+        if self.transport == "local" and self.account:
+            self.account.own(self.ml.cwd)
+        return path
+
+    def submit(self, text: str, *words: str, folder: str = "tree") -> int:
+        """Submit a script and return the job's id."""
+        return int(self.ml.ok("submit", "-q", str(self.script(text, folder=folder)), *words))
+
+    def show(self, job: int) -> dict[str, Any]:
+        """What ``ml show --json`` says of a job."""
+        shown: dict[str, Any] = self.ml.json("show", str(job))
+        return shown
+
+    def state(self, job: int) -> str:
+        """The job's state."""
+        return str(self.show(job)["job"]["state"])
+
+    def until(self, job: int, *states: str, timeout: float = 30) -> None:
+        """Wait until the job is in one of *states*."""
+        poll_until(lambda: self.state(job) in states, timeout, f"job {job} is {' or '.join(states)}")
+
+    def until_prints(self, job: int, text: str, timeout: float = 30) -> None:
+        """Wait until the job has printed *text*."""
+        log = self.attempt(job) / "control"
+        poll_until(
+            lambda: any(text.encode() in path.read_bytes() for path in log.glob("log*")),
+            timeout,
+            f"job {job} prints {text!r}",
+        )
+
+    def attempt(self, job: int, number: int = 1) -> Path:
+        """The folder of one attempt, on the host."""
+        return self.data / "jobs" / str(job) / str(number)
+
+    def open(self, job: int, name: str = "gate") -> None:
+        """Let a job pass its gate."""
+        (self.data / "jobs" / str(job) / "checkpoint" / name).touch()
+
+    def worker_pid(self) -> int:
+        """The pid in the living worker's record."""
+        return int(json.loads((self.base / "run" / "worker.json").read_bytes())["pid"])
+
+    def end_worker(self, number: int = signal.SIGTERM) -> int:
+        """Send the worker a signal and wait until it is gone; returns its pid."""
+        pid = self.worker_pid()
+        os.kill(pid, number)
+        poll_until(lambda: not _lives(pid), 15, f"worker {pid} has ended")
+        return pid
+
+    def blobs(self) -> set[str]:
+        """Digests of the blobs the host has."""
+        return {path.name for path in (self.data / "blobs").rglob("*") if path.is_file()}
+
+    def end(self) -> None:
+        """End all jobs, so that no container outlives the test."""
+        if not (self.data / "queue").exists():
+            return
+        done = self.ml.run("status", "-a", "--json")
+        jobs = json.loads(done.stdout)["jobs"] if done.returncode == 0 else []
+        running = [str(job["id"]) for job in jobs if not job["final"]]
+        if running:
+            self.ml.run("cancel", "--now", *running)
+            self.ml.run("wait", "--timeout", "20s", *running)
+        with contextlib.suppress(OSError, ValueError, AssertionError):
+            self.end_worker()
+
+
+def _lives(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0] not in "ZX"
+    return False
+
+
+class AccountMl(Ml):
+    """``ml`` run by another account of the machine."""
+
+    python: str
+    prefix: tuple[str, ...]
+
+    def _argv(self, args: tuple[str, ...]) -> list[str]:
+        return [*self.prefix, self.python, "-m", "fetchml_cli", *args]
+
+
+def _account_ml(account: Account) -> AccountMl:
+    """The client as the rootless account types it: home and current folder are its own."""
+    folder = run_folder() / f"way-{uuid.uuid4().hex[:8]}"
+    home, cwd = Home(folder / "home"), folder / "cwd"
+    for path in (home.ssh, cwd):
+        path.mkdir(parents=True)
+    account.own(folder)
+    ml = AccountMl(home, cwd, account.podman.settings)
+    packages = sysconfig.get_path("purelib")
+    ml.env["PYTHONPATH"] = f"{ROOT}:{packages}"
+    ml.prefix = account.podman.prefix
+    ml.python = _python_for(account, ml.env)
+    return ml
+
+
+def _python_for(account: Account, env: dict[str, str]) -> str:
+    """A Python that the account may run and that can import the program."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    for python in (sys.executable, f"/usr/bin/python{version}"):
+        # By way of sh: what the account itself starts counts, not what setpriv still may.
+        script = f'exec {python} -c "import fetchml_cli.main, yaml, typer"'
+        argv = [*account.podman.prefix, "sh", "-c", script]
+        if subprocess.run(argv, env=env, cwd="/", capture_output=True, check=False).returncode == 0:
+            return python
+    missing("rootless", f"{account.name} may run no Python {version} that reads {ROOT} and its packages")
+
+
+def _path_without_podman(folder: Path) -> str:
+    """A PATH with all that this machine has but Podman."""
+    folder.mkdir()
+    for name in ("/usr/bin", "/usr/sbin"):
+        for entry in os.scandir(name):
+            if entry.name != "podman":
+                with contextlib.suppress(FileExistsError):
+                    (folder / entry.name).symlink_to(entry.path)
+    return f"{Path(sys.executable).parent}:{folder}"
+
+
+@pytest.fixture
+def way(request, ml, home, tmp_path) -> Iterator[Callable[..., Way]]:
+    """Open ways: ``way(pair)``, one of `PAIRS`; its jobs and worker end with the test.
+
+    Keywords are keys of ``worker.yaml``; without any, ``local-process`` has no such file at all.
+    """
+    opened: list[Way] = []
+
+    def open_way(pair: str, **keys: Any) -> Way:
+        transport, launcher = pair.split("-")
+        rootless = launcher == "rootless"
+        account = request.getfixturevalue("rootless") if rootless else None
+        if launcher != "process":
+            request.getfixturevalue("rootless_python" if rootless else "image_python")
+        client, server = ml, None
+        if transport == "fabric":
+            server = request.getfixturevalue("sshd")(account)
+            base = server.home / "ml"
+            home.connect(server, str(base))
+        else:
+            if account:
+                client = _account_ml(account)
+            base = client.home.path / ".ml" / "local"
+        if pair == "local-process":
+            client.env["PATH"] = _path_without_podman(tmp_path / "bin")
+        made = Way(pair, client, base, account=account, server=server)
+        if keys or pair != "local-process":
+            made.configure(**keys)
+        opened.append(made)
+        return made
+
+    yield open_way
+    for made in opened:
+        made.end()
+        if made.ml is not ml:
+            made.ml.end()
+            shutil.rmtree(made.ml.cwd.parent, ignore_errors=True)
