@@ -1,4 +1,4 @@
-"""Files that survive a power cut: the only module that calls fsync.
+"""Files that survive a power cut, and files that a stranger may have made.
 
 A file is durable when its bytes are synced and the folder that names it is synced too; a rename without the
 second loses the file at a power cut. After a failed fsync the kernel may have dropped the page, so the call is
@@ -154,26 +154,3 @@ def open_below(folder: Path, relative: str) -> int:
         return open_plain_file(parts[-1], dir_fd=fd)
     finally:
         os.close(fd)
-
-
-def remove_tree(path: Path) -> None:
-    """Remove a folder that somebody else may have filled: no link is followed, folders without rights are opened."""
-    import shutil
-
-    def open_up(function: Any, name: str, _: Any) -> None:
-        parent = os.path.dirname(name)
-        for folder in (parent, name):
-            with contextlib.suppress(OSError):
-                if stat.S_ISDIR(os.lstat(folder).st_mode):
-                    os.chmod(folder, 0o700)
-        if function in {os.open, os.scandir, os.lstat}:
-            shutil.rmtree(name, ignore_errors=True)
-        else:
-            with contextlib.suppress(OSError):
-                function(name)
-
-    if not path.exists():
-        return
-    with contextlib.suppress(OSError):
-        os.chmod(path, 0o700)
-    shutil.rmtree(path, onerror=open_up)

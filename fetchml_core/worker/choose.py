@@ -7,12 +7,13 @@ import select
 from collections.abc import Mapping
 
 from fetchml_core.errors import FetchError, HostError
-from fetchml_core.fsio import make_folder, remove_tree
+from fetchml_core.fsio import make_folder
 from fetchml_core.launcher.base import Launcher
 from fetchml_core.launcher.podman import DEFAULT_USER, PodmanLauncher
 from fetchml_core.launcher.process import ProcessLauncher
 from fetchml_core.launcher.seccomp import default_profile
 from fetchml_core.launcher.spec import LaunchSpec
+from fetchml_core.removal import remove_tree
 from fetchml_core.service.host import Host
 
 DEFAULT_IMAGE = "docker.io/library/python:3.9-slim"

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fetchml_core.errors import FetchError, explain_os_error
-from fetchml_core.fsio import make_folder, remove_tree
+from fetchml_core.fsio import make_folder
 from fetchml_core.jobs.job import Attempt, Job, Launched, Outcome, Stop
 from fetchml_core.jobs.metrics import MetricReader
 from fetchml_core.jobs.states import State
@@ -29,6 +29,7 @@ from fetchml_core.launcher.record import ExitRecord
 from fetchml_core.launcher.seccomp import default_profile
 from fetchml_core.launcher.spec import LaunchSpec
 from fetchml_core.queue.base import Change, Finished, Started
+from fetchml_core.removal import remove_tree
 from fetchml_core.service.host import Host
 from fetchml_core.service.limits import job_limits
 from fetchml_core.service.snapshot import load_manifest
