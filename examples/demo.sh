@@ -1,32 +1,35 @@
 #!/usr/bin/env bash
 # What `make demo` runs: a real training job on this machine, from submit to results. No SSH, no root, no settings.
 #
+#     examples/demo.sh [FOLDER]      FOLDER gets the results; default: demo-results/digits-JOB in this checkout
+#
 # The exit status is the job's own. Nothing is left running: the worker that the demo started is ended with it.
-# Left on disk: the job in ~/.ml/local, its results in demo-results/ beside this folder.
+# Left on disk: the job in ~/.ml/local, and FOLDER.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-bin=$PWD/.venv/bin
+python=$PWD/.venv/bin/python
 base=$HOME/.ml/local
 scratch=$(mktemp -d)
+folder=${1:-}
 job=""
 ours=""
 
-# The embedded default, whatever the user has configured: an empty profile names no host.
-: >"$scratch/profile.toml"
+# The embedded default, whatever the user has configured: this profile names no host.
+printf '[cli]\nverbose = false\n' >"$scratch/profile.toml"
 export CLI_CONFIG=$scratch/profile.toml
 unset FETCHML_CONFIG
 
 say() { printf '\n%s\n' "$*"; }
-ml() { "$bin/ml" "$@"; }
+ml() { "$python" -m fetchml_cli "$@"; }
 show() {
   say "\$ ml $*"
   ml "$@"
 }
 # One value of the JSON object on standard input: a Python expression over `it`.
-value() { "$bin/python" -c 'import json, sys; it = json.load(sys.stdin); print(eval(sys.argv[1]))' "$1"; }
+value() { "$python" -c 'import json, sys; it = json.load(sys.stdin); print(eval(sys.argv[1]))' "$1"; }
 others='sum(not job["final"] for job in it["jobs"])'
-sandbox='"a hardened Podman container" if it["worker"]["launcher"] == "podman" else "; ".join(it["worker"]["notes"])'
+sandbox='"a hardened Podman container" if it["worker"]["launcher"] == "podman" else "none: " + "; ".join(it["worker"]["notes"])'
 
 end_worker() {
   if [[ -z $ours ]]; then
@@ -34,7 +37,7 @@ end_worker() {
   elif [[ $(ml status --json | value "$others") != 0 ]]; then
     say "other jobs of yours are not finished: the worker goes on, and ends after a minute without work"
   else
-    "$bin/fetchml-worker" stop --base "$base"
+    "$python" -m fetchml_core.worker.main stop --base "$base"
     say "the worker has ended; nothing is left running"
   fi
 }
@@ -52,7 +55,8 @@ interrupted() {
 trap 'rm -rf "$scratch"' EXIT
 trap interrupted INT TERM
 
-[[ $(ml status --json | value 'it["worker"]["alive"]') == True ]] || ours=yes
+alive=$(ml status --json | value 'it["worker"]["alive"]')
+[[ $alive == True ]] || ours=yes
 
 say "\$ ml submit --quiet examples/digits"
 job=$(ml submit --quiet examples/digits)
@@ -65,10 +69,10 @@ show logs --follow --exit-status job "$job" || status=$?
 where=$(ml show --json "$job" | value "$sandbox")
 show status
 show show "$job"
-show pull "$job" "demo-results/digits-$job" || true
+show pull "$job" "${folder:=demo-results/digits-$job}" || true
 
 end_worker
 show status "$job"
-say "the job ran in: ${where:-unknown}"
-echo "its results:    $PWD/demo-results/digits-$job"
+say "sandbox  ${where}"
+echo "results  $(realpath "$folder")"
 exit "$status"

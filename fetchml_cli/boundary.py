@@ -116,7 +116,9 @@ def error_lines(error: FetchError, report: str = "") -> list[str]:
     """Return the lines that show *error* to a person, four at most."""
     from fetchml_cli.output.safe import safe_text
 
-    rows = (("context", error.context), ("report", report), ("hint", error.hint))
+    context = error.context.split("\n")[:1] if report else error.context.split("\n")[:2]
+    rows = [("context" if number == 0 else "", text.strip()) for number, text in enumerate(context)]
+    rows += [("report", report), ("hint", error.hint)]
     lines = [
         f"error: {error.code}: {error.message}",
         *(f"  {name:<7}  {text}" for name, text in rows if text),

@@ -6,10 +6,11 @@ nor a repeated command makes a second job of one whose answer a broken link swal
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import re
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,9 @@ from fetchml_cli.commands.upload import TreeChanged, send_snapshot
 from fetchml_core.convert import to_data
 from fetchml_core.errors import FetchError, InputError, UnreachableError
 from fetchml_core.fsio import read_json, replace_file
+from fetchml_core.jobs.checks import check_image, check_name, check_time, plain_name
 from fetchml_core.jobs.job import JobSpec, Resources
+from fetchml_core.launcher.environment import check_env_names
 from fetchml_core.snapshot.scan import Scan, scan
 from fetchml_core.units import parse_duration, parse_size
 from fetchml_core.wire.messages import SubmitReply, SubmitRequest
@@ -88,16 +91,33 @@ class Submission:
 
 def check_wish(wish: Wish) -> None:
     """Raise InputError for what is wrong before any file is read."""
-    if wish.time:
-        parse_duration(wish.time)
-    if wish.memory:
-        parse_size(wish.memory)
+    with _typed("--time", wish.time):
+        check_time(parse_duration(wish.time) if wish.time else None, wish.time)
+    with _typed("--memory", wish.memory):
+        parse_size(wish.memory or "1g")
+    if wish.name:
+        check_name(wish.name)
+    check_image(wish.image)
     for pair in wish.env:
-        name, sign, _ = pair.partition("=")
+        name, sign, value = pair.partition("=")
         if not sign or not name:
             raise InputError(
-                "bad-env", "a variable is set as NAME=VALUE", context=f"--env {name}", hint="--env NAME=VALUE"
+                "bad-env",
+                "a variable is set as NAME=VALUE",
+                context=f"--env {name or '=...'}",  # never the value: it may be a secret
+                hint=f"--env {name or 'NAME'}=VALUE",
             )
+        check_env_names({name: value})
+
+
+@contextlib.contextmanager
+def _typed(option: str, value: str) -> Iterator[None]:
+    """Let an error about *value* name the option that it was typed for."""
+    try:
+        yield
+    except InputError as error:
+        error.context = f"{option} {value}"
+        raise
 
 
 def read_tree(cli: Cli, tree: TreePlan, *, allow_large: bool) -> Scan:
@@ -148,7 +168,7 @@ def default_name(tree: TreePlan) -> str:
     """Return a job name made of the script's, or of the folder's where the script is the usual one."""
     script = Path(tree.entry)
     stem = (script.parent.name or tree.root.name) if script.stem == "train" else script.stem
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip("-._")[:63] or "job"
+    return plain_name(stem) or "job"
 
 
 class _Pending:

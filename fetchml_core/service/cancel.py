@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fetchml_core.jobs.job import Stop
 from fetchml_core.wire.messages import CancelReply, CancelRequest
 
+from .context import Context
 from .select import select_jobs
 from .workers import heal_worker, wake_worker
-
-if TYPE_CHECKING:
-    from .perform import Context
 
 MAX_REASON = 500
 

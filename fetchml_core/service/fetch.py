@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from fetchml_core.errors import NotFoundError
 from fetchml_core.fsio import open_below
 from fetchml_core.wire.messages import FetchRequest, Nothing
 from fetchml_core.wire.session import CHUNK
 
-if TYPE_CHECKING:
-    from .perform import Context
+from .context import Context
 
 
 def run(context: Context, request: FetchRequest) -> Nothing:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fetchml_core.jobs.job import Job
 from fetchml_core.wire.messages import ListReply, ListRequest
 
+from .context import Context
 from .select import select_jobs
 from .why import why_queued
 from .workers import heal_worker
-
-if TYPE_CHECKING:
-    from .perform import Context
 
 MAX_LIMIT = 10_000
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fetchml_core.jobs.job import Job
 from fetchml_core.launcher.log import log_end, read_log
 from fetchml_core.wire.messages import JobNews, LogsReply, LogsRequest
 from fetchml_core.wire.session import CHUNK
 
+from .context import Context
 from .select import select_one
 from .why import why_queued
 from .workers import heal_worker, worker_info
-
-if TYPE_CHECKING:
-    from .perform import Context
 
 POLL_S = 0.05
 """How often a followed log is looked at: a stat and a read, no fork."""

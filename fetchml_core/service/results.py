@@ -7,16 +7,13 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fetchml_core.errors import HostError, NotFoundError
 from fetchml_core.fsio import open_below
 from fetchml_core.wire.messages import ResultFile, ResultsReply, ResultsRequest
 
+from .context import Context
 from .select import select_one
-
-if TYPE_CHECKING:
-    from .perform import Context
 
 MAX_FILES = 100_000
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from fetchml_core.errors import InputError
 from fetchml_core.jobs.job import Job
 from fetchml_core.jobs.selectors import choose, parse_selector
 
-if TYPE_CHECKING:
-    from .perform import Context
+from .context import Context
 
 
 def select_jobs(context: Context, words: Iterable[str]) -> list[Job]:

@@ -6,17 +6,15 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fetchml_core.fsio import open_plain_file
 from fetchml_core.wire.messages import MetricLine, ShowReply, ShowRequest
 
+from .context import Context
 from .select import select_one
 from .why import why_queued
 from .workers import heal_worker
-
-if TYPE_CHECKING:
-    from .perform import Context
 
 
 def run(context: Context, request: ShowRequest) -> ShowReply:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from fetchml_core.errors import InputError
 from fetchml_core.snapshot.manifest import MAX_BYTES, Manifest, parse_manifest
 from fetchml_core.snapshot.store import BlobStore
 from fetchml_core.wire.messages import StageReply, StageRequest, UploadReply, UploadRequest
 
-if TYPE_CHECKING:
-    from .perform import Context
+from .context import Context
 
 
 def stage(context: Context, request: StageRequest) -> StageReply:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fetchml_core.config.worker import WorkerConfig
 from fetchml_core.errors import InputError
 from fetchml_core.jobs.checks import check_image, check_name, check_time
@@ -15,12 +13,10 @@ from fetchml_core.snapshot.store import BlobStore
 from fetchml_core.units import format_size
 from fetchml_core.wire.messages import SubmitReply, SubmitRequest
 
+from .context import Context
 from .limits import job_limits
 from .snapshot import load_manifest
 from .workers import ensure_worker, linger_note
-
-if TYPE_CHECKING:
-    from .perform import Context
 
 MAX_ARGUMENTS = 100_000
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fetchml_core.jobs.states import State
 from fetchml_core.wire.messages import JobNews, WaitReply, WaitRequest
 
+from .context import Context
 from .select import select_jobs
 from .workers import heal_worker
-
-if TYPE_CHECKING:
-    from .perform import Context
 
 POLL_S = 0.05
 

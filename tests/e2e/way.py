@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.support.accounts import Account
+    from tests.support.proxy import Proxy
     from tests.support.sshd import Sshd
 
 PAIRS = (
@@ -63,14 +64,33 @@ class Way:
         ml: The client.
         base: The base folder on the host.
         account: The account on the host where it is not root.
-        server: The private sshd; None over ``local``.
     """
 
     def __init__(
-        self, pair: str, ml: Ml, base: Path, *, account: Account | None = None, server: Sshd | None = None
+        self,
+        pair: str,
+        ml: Ml,
+        base: Path,
+        *,
+        account: Account | None = None,
+        server: Sshd | None = None,
+        proxy: Proxy | None = None,
     ) -> None:
-        self.pair, self.ml, self.base, self.account, self.server = pair, ml, base, account, server
+        self.pair, self.ml, self.base, self.account = pair, ml, base, account
+        self._server, self._proxy = server, proxy
         self.transport, self.launcher = pair.split("-")
+
+    @property
+    def server(self) -> Sshd:
+        """The private sshd, over ``fabric``."""
+        assert self._server is not None
+        return self._server
+
+    @property
+    def proxy(self) -> Proxy:
+        """The network between client and host, where one was asked for."""
+        assert self._proxy is not None
+        return self._proxy
 
     @property
     def contained(self) -> bool:
@@ -196,22 +216,28 @@ def _account_ml(account: Account) -> AccountMl:
         path.mkdir(parents=True)
     account.own(folder)
     ml = AccountMl(home, cwd, account.podman.settings)
-    packages = sysconfig.get_path("purelib")
-    ml.env["PYTHONPATH"] = f"{ROOT}:{packages}"
+    del ml.env["PYTHONPATH"]
     ml.prefix = account.podman.prefix
-    ml.python = _python_for(account, ml.env)
+    ml.python = _python_for(account, folder / "venv")
     return ml
 
 
-def _python_for(account: Account, env: dict[str, str]) -> str:
-    """A Python that the account may run and that can import the program."""
+def _python_for(account: Account, folder: Path) -> str:
+    """A virtual environment with our packages, whose Python the account may run."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    for python in (sys.executable, f"/usr/bin/python{version}"):
+    bin_folder, packages = folder / "bin", folder / "lib" / f"python{version}" / "site-packages"
+    bin_folder.mkdir(parents=True)
+    packages.mkdir(parents=True)
+    (packages / "ours.pth").write_text(f"{ROOT}\n{sysconfig.get_path('purelib')}\n", "utf-8")
+    for base in (Path(sys.base_prefix, "bin", f"python{version}"), Path(f"/usr/bin/python{version}")):
+        python = bin_folder / "python3"
+        python.unlink(missing_ok=True)
+        python.symlink_to(base)
+        (folder / "pyvenv.cfg").write_text(f"home = {base.parent}\nversion = {version}\n", "utf-8")
         # By way of sh: what the account itself starts counts, not what setpriv still may.
-        script = f'exec {python} -c "import fetchml_cli.main, yaml, typer"'
-        argv = [*account.podman.prefix, "sh", "-c", script]
-        if subprocess.run(argv, env=env, cwd="/", capture_output=True, check=False).returncode == 0:
-            return python
+        argv = [*account.podman.prefix, "sh", "-c", f'exec {python} -E -c "import fetchml_cli.main, typer"']
+        if subprocess.run(argv, cwd="/", capture_output=True, check=False).returncode == 0:
+            return str(python)
     missing("rootless", f"{account.name} may run no Python {version} that reads {ROOT} and its packages")
 
 
@@ -230,28 +256,31 @@ def _path_without_podman(folder: Path) -> str:
 def way(request, ml, home, tmp_path) -> Iterator[Callable[..., Way]]:
     """Open ways: ``way(pair)``, one of `PAIRS`; its jobs and worker end with the test.
 
-    Keywords are keys of ``worker.yaml``; without any, ``local-process`` has no such file at all.
+    ``network=True`` puts a proxy between client and host, which can cut and count. Other keywords are keys of
+    ``worker.yaml``; without any, ``local-process`` has no such file at all.
     """
     opened: list[Way] = []
 
-    def open_way(pair: str, **keys: Any) -> Way:
+    def open_way(pair: str, *, network: bool = False, **keys: Any) -> Way:
         transport, launcher = pair.split("-")
         rootless = launcher == "rootless"
         account = request.getfixturevalue("rootless") if rootless else None
         if launcher != "process":
             request.getfixturevalue("rootless_python" if rootless else "image_python")
-        client, server = ml, None
+        client, server, between = ml, None, None
         if transport == "fabric":
             server = request.getfixturevalue("sshd")(account)
+            if network:
+                between = request.getfixturevalue("proxy")(server.host, server.port)
             base = server.home / "ml"
-            home.connect(server, str(base))
+            home.connect(server, str(base), through=between)
         else:
             if account:
                 client = _account_ml(account)
             base = client.home.path / ".ml" / "local"
         if pair == "local-process":
             client.env["PATH"] = _path_without_podman(tmp_path / "bin")
-        made = Way(pair, client, base, account=account, server=server)
+        made = Way(pair, client, base, account=account, server=server, proxy=between)
         if keys or pair != "local-process":
             made.configure(**keys)
         opened.append(made)
