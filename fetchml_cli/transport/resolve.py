@@ -10,7 +10,6 @@ $HOME, as everything else of the command line does, and tell ``ssh`` which file 
 from __future__ import annotations
 
 import os
-import pwd
 import re
 import shlex
 import socket
@@ -23,13 +22,12 @@ from attrs import frozen
 
 from fetchml_core.errors import ConfigError, UnreachableError
 
+from .homes import Homes, Settings
 from .plain import last_lines, printable
 from .target import Target, check_word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-Settings = dict[str, list[str]]
 
 
 @frozen
@@ -65,41 +63,6 @@ class Resolved:
     proxy: tuple[str, ...] = ()
     connect_timeout: float | None = None
     notes: tuple[str, ...] = ()
-
-
-@frozen
-class Homes:
-    """The account's home folder by $HOME, and by the account database, which OpenSSH uses."""
-
-    ours: Path
-    account: Path
-
-    @classmethod
-    def of(cls, environ: Mapping[str, str]) -> Homes:
-        """Look both up."""
-        try:
-            account = Path(pwd.getpwuid(os.getuid()).pw_dir)
-        except KeyError:  # a container with an unlisted uid
-            account = Path(environ.get("HOME") or "/")
-        return cls(Path(environ.get("HOME") or account), account)
-
-    def config_arguments(self) -> tuple[str, ...]:
-        """Return the ``-F FILE`` that makes ``ssh`` read the configuration in $HOME."""
-        if self.ours == self.account:
-            return ()
-        for path in (self.ours / ".ssh/config", Path("/etc/ssh/ssh_config")):
-            if path.is_file():
-                return ("-F", str(path))
-        return ("-F", "none")
-
-    def path(self, text: str) -> Path:
-        """Return *text* as an absolute path, ``~`` and what ``ssh`` made of it taken as $HOME."""
-        if text == "~" or text.startswith("~/"):
-            return self.ours / text[2:]
-        path = self.ours / text
-        if path.is_relative_to(self.account) and not path.is_relative_to(self.ours):
-            return self.ours / path.relative_to(self.account)
-        return path
 
 
 def resolve(target: Target, *, environ: Mapping[str, str], timeout: float) -> Resolved:

@@ -14,7 +14,7 @@ from fetchml_core.errors import ConfigError
 from .plain import printable
 
 if TYPE_CHECKING:
-    from .resolve import Homes, Settings
+    from .homes import Homes, Settings
     from .target import Target
 
 _DEFAULT_IDENTITIES = ("~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519")

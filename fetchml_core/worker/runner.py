@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from fetchml_core.errors import FetchError, explain_os_error
+from fetchml_core.errors import FetchError, HostError, explain_os_error
 from fetchml_core.fsio import make_folder
 from fetchml_core.jobs.job import Attempt, Job, Launched, Outcome, Stop
 from fetchml_core.jobs.metrics import MetricReader
@@ -25,6 +25,7 @@ from fetchml_core.jobs.states import State
 from fetchml_core.launcher.base import Launcher
 from fetchml_core.launcher.control import request_stop
 from fetchml_core.launcher.log import log_end, read_log
+from fetchml_core.launcher.process import ProcessLauncher
 from fetchml_core.launcher.record import ExitRecord
 from fetchml_core.launcher.seccomp import default_profile
 from fetchml_core.launcher.spec import LaunchSpec
@@ -162,6 +163,13 @@ class Runner(threading.Thread):
         self._clean(spec.name)
         if self._stop is not None:
             return judge(None, self._stop, image=self._image, log_tail=b"")
+        if self.job.spec.image and isinstance(self._launcher, ProcessLauncher):
+            raise HostError(
+                "image-needs-podman",
+                "jobs run without a container on this host, so the image that was asked for cannot be used",
+                context=self.job.spec.image,
+                hint="submit again without --image, or make Podman work on the host",
+            )
         self._prepare()
         launch = self._launcher.launch(spec)
         self.job = self._advance(self.job, self._make_started(launch))

@@ -63,6 +63,8 @@ def test_unknown_key(ml):
         3,
         ["submit", "job"],
         """
+        error: config-invalid: <home>/.ml/config.toml:2:1: unknown key 'worker_hots' in server
+          hint     did you mean worker_host?
         """,
         home=ml.home.path,
     )
@@ -77,6 +79,10 @@ def test_several_mistakes(ml):
         3,
         ["status"],
         """
+        error: config-invalid: <home>/.ml/config.toml:2:15: server.worker_port: expected a whole number from 1 to 65535, got '22'
+          context  <home>/.ml/config.toml:3:15: server.worker_user: expected a text, got 3
+                   <home>/.ml/config.toml:5:19: cli.default_timeout: expected a whole number from 1 up, got 'soon'
+          hint     1 more like these; mend them and try again
         """,
         home=ml.home.path,
     )
@@ -91,6 +97,8 @@ def test_no_toml(ml):
         3,
         ["status"],
         """
+        error: config-invalid: <home>/.ml/config.toml:2:15: Invalid value
+          hint     a text needs quotes: key = "value"
         """,
         home=ml.home.path,
     )
@@ -105,6 +113,7 @@ def test_port_that_is_none(ml):
         3,
         ["status"],
         """
+        error: config-invalid: <home>/.ml/config.toml:3:15: server.worker_port: expected a whole number from 1 to 65535, got 70000
         """,
         home=ml.home.path,
     )
@@ -119,6 +128,9 @@ def test_host_that_is_an_option(ml):
         3,
         ["status"],
         """
+        error: bad-host: this is not a host name
+          context  -oProxyCommand=touch x
+          hint     set worker_host in the profile
         """,
         home=ml.home.path,
     )

@@ -177,7 +177,7 @@ def test_many_files_name_their_folder(ml):
         ["submit", "job"],
         """
         error: tree-too-large: the tree has 20002 files, more than 20000
-          context  biggest: cache/ (0 B, 20001 files), ./ (10 B, 1 files)
+          context  biggest: cache/ (0 B, 20001 files), ./ (8 B, 1 files)
           hint     name what stays here in <cwd>/job/.mlignore, or submit with --allow-large
         """,
         cwd=ml.cwd,

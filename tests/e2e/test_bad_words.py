@@ -137,7 +137,7 @@ TYPED = {
     "option": (
         ["--gpu", "1"],
         """
-        error: unknown-option: No such option: --gpu Did you mean --gpus?
+        error: unknown-option: No such option: --gpu (Possible options: --cpus, --gpus)
           hint     ml submit --help
         """,
     ),
@@ -198,7 +198,7 @@ def test_verb_that_is_none(ml):
         """
         error: unknown-command: there is no such command
           context  sumbit
-          hint     ml --help
+          hint     ml submit
         """,
     )
 

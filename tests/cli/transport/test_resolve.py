@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fetchml_cli.transport.resolve import Homes, build, resolve, split_hop
+from fetchml_cli.transport.homes import Homes
+from fetchml_cli.transport.resolve import build, resolve, split_hop
 from fetchml_cli.transport.resolve_paramiko import ask_paramiko
 from fetchml_cli.transport.target import Target
 from fetchml_core.errors import ConfigError
