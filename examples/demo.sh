@@ -8,7 +8,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-python=$PWD/.venv/bin/python
+python=${DEMO_PYTHON:-$PWD/.venv/bin/python}
 base=$HOME/.ml/local
 scratch=$(mktemp -d)
 folder=${1:-}

@@ -16,17 +16,24 @@ from .workers import heal_worker, worker_info
 
 POLL_S = 0.05
 """How often a followed log is looked at: a stat and a read, no fork."""
+LOOKS_PER_NEWS = 20
+"""Every so many looks the reason to wait is worked out anew: a worker's death changes it, and not the queue."""
 MAX_TAIL = 8 << 20
 
 
 def run(context: Context, request: LogsRequest) -> LogsReply:
     """See the module."""
+    queue = context.host.queue
     job = select_one(context, request.select)
     heal_worker(context.host, [job])
     follower = _Follower(context, request)
+    revision, looks = -1, 0
     while True:
-        job = context.host.queue.get(job.id)
-        follower.tell(job)
+        now = queue.revision()
+        if now != revision or looks % LOOKS_PER_NEWS == 0:
+            job = queue.get(job.id)
+            follower.tell(job)
+        revision, looks = now, looks + 1
         more = follower.send(job)
         if job.state.final or not request.follow:
             if not more:
