@@ -61,10 +61,7 @@ def connect(cli: Cli, profile: Profile | None = None) -> Client:
     """Return a conversation with the profile's host; what the host has to say at once is said."""
     from fetchml_cli.remote.client import connect as connect_to
 
-    client = connect_to(cli, profile or load_profile(cli))
-    for note in client.welcome.notes:
-        cli.note(f"note: {note}")
-    return client
+    return connect_to(cli, profile or load_profile(cli))
 
 
 def host_name(profile: Profile, client: Client) -> str:

@@ -60,6 +60,8 @@ def _rows(reply: ShowReply) -> Rows:
     yield "job", f"{job.id} {job.spec.name}"
     why = ending(job) if job.state.final else reply.why
     yield "state", job.state.value + (f" ({why})" if why else "")
+    if not job.state.final and not reply.worker.alive and reply.worker.hint:
+        yield "hint", reply.worker.hint
     yield from _asked(job)
     yield "submitted", f"{rfc3339(job.submitted_at)} ({ago(job.submitted_at, reply.now)}) by {job.user}"
     yield "waited", format_duration(waited(job, reply.now))
@@ -120,7 +122,8 @@ def _tried(attempt: Attempt) -> Rows:
         if outcome.signal
         else ""
     )
-    yield "  ended", ", ".join(word for word in (outcome.state.value, ended, outcome.reason) if word)
+    told = "" if outcome.reason == ended else outcome.reason
+    yield "  ended", ", ".join(word for word in (outcome.state.value, ended, told) if word)
     if outcome.hint:
         yield "  hint", outcome.hint
     yield (

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 app = new_app()
 REFRESH_S = 2.0
+HINTS = 3  # of ended jobs, the newest; a long list is for the eye, not for advice
 HOME_AND_CLEAR = "\x1b[H\x1b[J"
 ALTERNATE, NORMAL = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 
@@ -100,6 +101,10 @@ def _show(cli: Cli, reply: ListReply, request: ListRequest, host: str) -> None:
         cli.warn(f"no worker runs on {host}" + (f": {reply.worker.problem}" if reply.worker.problem else ""))
         if reply.worker.hint:
             cli.note(f"  {reply.worker.hint}")
+    if not request.everyone:
+        for job in reply.jobs[-HINTS:]:
+            if job.outcome and job.outcome.hint:
+                cli.note(f"job {job.id}: {job.outcome.hint}")
 
 
 def _watch(cli: Cli, client: Client, request: ListRequest) -> None:

@@ -12,6 +12,7 @@ end of this module). The local transport does the same with the package that is 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import sys
@@ -28,7 +29,7 @@ from fetchml_core.errors import HostError, UnreachableError, from_fields
 from fetchml_core.wire.frame import MAGIC, MAX_NOISE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 LINE = 16 << 10  # bytes of one JSON line
 CHUNK = 64 << 10
@@ -93,29 +94,24 @@ def start_agent(
             ``agent-archive-refused``, ``agent-damaged``.
         UnreachableError: ``noisy-login``, ``agent-not-started``, ``host-silent``, ``connection-lost``.
     """
-    try:
-        return _Dance(stream, timeout).run(base, build, archive, progress, early)
-    except BaseException:
-        stream.close()
-        raise
+    starting = Starting(stream, base=base, build=build, timeout=timeout, early=early)
+    return starting.finish(archive, progress)
 
 
-class _Dance:
-    """The steps of `start_agent` on one stream."""
+class Starting:
+    """`start_agent` in two halves: made, the host has all it needs to start; `finish` waits for its answer.
 
-    def __init__(self, stream: ByteStream, timeout: float) -> None:
+    A fifth of a second lies between them, in which the client may do something else. Arguments and errors are those of
+    `start_agent`.
+    """
+
+    def __init__(
+        self, stream: ByteStream, *, base: str, build: str = "", timeout: float, early: bytes = b""
+    ) -> None:
         self._stream = stream
         self._timeout = timeout
+        self._build = build
         self._silent = False
-
-    def run(
-        self,
-        base: str,
-        build: str,
-        archive: Callable[[], bytes] | None,
-        progress: Callable[[int, int], None] | None,
-        early: bytes,
-    ) -> Started:
         wish = {
             "base": base,
             "build": build,
@@ -123,23 +119,38 @@ class _Dance:
             "installed": not build,
             "path": _our_path(),
         }
-        begin = b"".join((_text("loader.py"), json.dumps(wish).encode(), b"\n", early))
-        self._send(begin)
-        answer = self._timed(self._timeout, self._preamble)
-        uploaded = False
-        if not answer.get("have"):
-            if archive is None:
-                raise HostError("agent-not-installed", "the host lacks the agent", context=build)
-            self._upload(archive(), progress)
-            self._timed(max(self._timeout, INSTALL_S), self._line)
-            uploaded = True
+        with self._closed_on_failure():
+            self._send(b"".join((_text("loader.py"), json.dumps(wish).encode(), b"\n", early)))
+
+    def finish(
+        self,
+        archive: Callable[[], bytes] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Started:
+        """Wait for the host's answer, and upload the build where it is missing."""
+        with self._closed_on_failure():
+            answer = self._timed(self._timeout, self._preamble)
+            uploaded = not answer.get("have")
+            if uploaded:
+                if archive is None:
+                    raise HostError("agent-not-installed", "the host lacks the agent", context=self._build)
+                self._upload(archive(), progress)
+                self._timed(max(self._timeout, INSTALL_S), self._line)
         started = Started(printable(str(answer.get("python"))), printable(str(answer.get("host"))), uploaded)
         self._stream.facts |= {
             "python": started.python,
-            "build": build or "installed",
+            "build": self._build or "installed",
             "uploaded": str(uploaded),
         }
         return started
+
+    @contextlib.contextmanager
+    def _closed_on_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._stream.close()
+            raise
 
     def _send(self, data: bytes) -> None:
         """Write; where the other end is gone already, what it said before tells more than a broken pipe."""

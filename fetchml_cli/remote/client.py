@@ -1,6 +1,6 @@
 """The typed client: one conversation with a host's agent, whatever transport carries it.
 
-Layer 6. `connect` opens the stream, starts the agent and says hello; `Client.call` asks for a verb of
+Layer 6. `connect` opens the stream, starts the agent and says hello (in two halves: `Opening`); `Client.call` asks for a verb of
 `fetchml_core.wire.messages.VERBS` and returns its result.
 """
 
@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import fetchml_core
-from fetchml_cli.remote.bootstrap import COMMAND, start_agent
+from fetchml_cli.remote.bootstrap import COMMAND, Starting
 from fetchml_cli.transport.open import open_stream
 from fetchml_core.convert import from_data
 from fetchml_core.errors import BugError, FetchError, UnreachableError, from_fields
@@ -169,41 +169,74 @@ class _Watchdog:
         self._stream.close()
 
 
+class Opening:
+    """A conversation that has begun: the host is reached and starts its agent; `client` waits until it is there.
+
+    Between the two there is time for work of our own, such as to hash a tree.
+
+    Args:
+        cli: The surroundings.
+        profile: The host's.
+
+    Raises:
+        FetchError: the host or its key is not what it should be.
+    """
+
+    def __init__(self, cli: Cli, profile: Profile) -> None:
+        from fetchml_cli.remote.pack import Pack
+
+        self._cli = cli
+        self._timeout = float(profile.cli.default_timeout)
+        self._session = ClientSession()
+        self._client: Client | None = None
+        hello = self._session.hello(Hello(fetchml_core.__version__, cli.keep_secret(profile.auth.api_key)))
+        self._pack = Pack.of() if profile.server.worker_host else None
+        build = self._pack.build(cli.home / ".ml" / "cache") if self._pack else ""
+        self._stream = open_stream(
+            profile.server, command=COMMAND, timeout=self._timeout, environ=cli.environ
+        )
+        base = profile.server.worker_base or EMBEDDED_BASE
+        self._starting = Starting(self._stream, base=base, build=build, timeout=self._timeout, early=hello)
+
+    def client(self) -> Client:
+        """Wait for the agent, brought there if needed, and its welcome; later calls return the same conversation.
+
+        Raises:
+            FetchError: the host's Python or the API key is not what it should be.
+        """
+        if self._client is None:
+            self._finish()
+            try:
+                self._client = Client(self._stream, self._session, self._timeout)
+            except BaseException:
+                self.close()
+                raise
+            for note in self._client.welcome.notes:
+                self._cli.note(f"note: {note}")
+        return self._client
+
+    def close(self) -> None:
+        """End it, wherever it is."""
+        self._stream.close()
+
+    def _finish(self) -> None:
+        from fetchml_cli.output.progress import progress
+
+        with progress(self._cli, "agent", None) as advance:
+            sent = 0
+
+            def report(done: int, _: int) -> None:
+                nonlocal sent
+                advance(done - sent)
+                sent = done
+
+            self._starting.finish(self._pack.archive if self._pack else None, report)
+
+
 def connect(cli: Cli, profile: Profile) -> Client:
-    """Reach the profile's host, bring the agent there if needed, and say hello.
+    """Reach the profile's host, bring the agent there if needed, and say hello; its notes are said.
 
     Raises:
         FetchError: the host, its key, its Python or the API key is not what it should be.
     """
-    from fetchml_cli.output.progress import progress
-    from fetchml_cli.remote.pack import Pack
-
-    timeout = float(profile.cli.default_timeout)
-    remote = bool(profile.server.worker_host)
-    session = ClientSession()
-    hello = session.hello(Hello(fetchml_core.__version__, cli.keep_secret(profile.auth.api_key)))
-    pack = Pack.of() if remote else None
-    build = pack.build(cli.home / ".ml" / "cache") if pack else ""
-    stream = open_stream(profile.server, command=COMMAND, timeout=timeout, environ=cli.environ)
-    with progress(cli, "agent", None) as advance:
-        sent = 0
-
-        def report(done: int, _: int) -> None:
-            nonlocal sent
-            advance(done - sent)
-            sent = done
-
-        start_agent(
-            stream,
-            base=profile.server.worker_base or EMBEDDED_BASE,
-            build=build,
-            archive=pack.archive if pack else None,
-            timeout=timeout,
-            progress=report,
-            early=hello,
-        )
-    try:
-        return Client(stream, session, timeout)
-    except BaseException:
-        stream.close()
-        raise
+    return Opening(cli, profile).client()

@@ -6,7 +6,6 @@ and nothing else.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import queue
@@ -195,6 +194,8 @@ def _converse(talk: Conversation, base: Path, embedded: bool, environ: Mapping[s
 
 def main(arguments: list[str] | None = None) -> int:
     """Run ``fetchml-agent``: speak the protocol on stdin and stdout."""
+    import argparse  # not for `serve`, which is what a client starts
+
     parser = argparse.ArgumentParser(
         prog="fetchml-agent", description="Speak FetchML's protocol on stdin and stdout."
     )

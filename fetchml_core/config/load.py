@@ -1,11 +1,13 @@
 """Load a configuration file: text -> tree -> records -> rules, with every problem at once.
 
 Layer 1; the file is read by `source`, the environment is an argument. A file with errors gives
-`InvalidConfigError` (``config-invalid``, exit status 3); warnings come with the records.
+`InvalidConfigError` (``config-invalid``, exit status 3); warnings come with the records. The kinds of file are
+imported when one is loaded: a client waits for its profile alone.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from attrs import frozen
@@ -15,16 +17,16 @@ from .node import Node
 from .option import fields_of
 from .profile import Profile
 from .rules import PROFILE_RULES, SERVER_RULES, WORKER_RULES, Rule, View
-from .server import ServerConfig
 from .source import SourceError, read_text
 from .structure import Structure
 from .toml_loader import parse_toml
-from .worker import WorkerConfig
-from .yaml_loader import parse_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from .server import ServerConfig
+    from .worker import WorkerConfig
 
 T = TypeVar("T")
 
@@ -58,6 +60,8 @@ def load_server(path: Path | None, environ: Mapping[str, str]) -> Loaded[ServerC
     Raises:
         InvalidConfigError: ``config-invalid``.
     """
+    from .server import ServerConfig
+
     return _load(path, environ, ServerConfig, SERVER_RULES)
 
 
@@ -67,6 +71,8 @@ def load_worker(path: Path | None, environ: Mapping[str, str]) -> Loaded[WorkerC
     Raises:
         InvalidConfigError: ``config-invalid``.
     """
+    from .worker import WorkerConfig
+
     return _load(path, environ, WorkerConfig, WORKER_RULES)
 
 
@@ -105,7 +111,7 @@ def check(
     except SourceError as error:
         report.add(error.code, error.message, error.place, hint=error.hint)
         return None, report.sorted()
-    walk = Structure(report, environ, _strangers(cls))
+    walk = Structure(report, environ, functools.partial(_stranger, cls))
     config = walk.record(cls, root)
     view = View(config, file, walk.places)
     for rule in rules:
@@ -130,6 +136,9 @@ def _parse(path: Path, cls: type[object], report: Report) -> Node:
     text = read_text(path)
     if cls is Profile:
         return parse_toml(text)
+    from .worker import WorkerConfig
+    from .yaml_loader import parse_yaml
+
     if path.suffix.lower() != ".toml":
         return parse_yaml(text, report)
     if cls is not WorkerConfig:
@@ -145,10 +154,13 @@ def _parse(path: Path, cls: type[object], report: Report) -> Node:
     return parse_toml(text)
 
 
-def _strangers(cls: type[object]) -> dict[str, str]:
-    """Keys of the other kinds of file, with the advice where they belong."""
+def _stranger(cls: type[object], name: str) -> str:
+    """Return where the key *name* belongs if it is one of another kind of file, else ""."""
+    from .server import ServerConfig
+    from .worker import WorkerConfig
+
     kinds = {
         ServerConfig: "this key belongs in the api file (server.yaml)",
         WorkerConfig: "this key belongs in the worker file (worker.yaml)",
     }
-    return {name: advice for kind, advice in kinds.items() if kind is not cls for name in fields_of(kind)}
+    return next((advice for kind, advice in kinds.items() if kind is not cls and name in fields_of(kind)), "")

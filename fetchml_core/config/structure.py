@@ -18,7 +18,7 @@ from .option import Field, fields_of
 from .scalars import Problem, check_scalar, did_you_mean, expected_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 T = TypeVar("T")
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)\}?")
@@ -32,13 +32,14 @@ class Structure:
     Args:
         report: Takes the findings.
         environ: The environment, for references and overrides.
-        strangers: Where keys belong that another kind of file has: top-level key to a hint.
+        stranger: Tells where a top-level key belongs that another kind of file has, "" where none has it; asked
+            only about keys that are unknown here.
     """
 
-    def __init__(self, report: Report, environ: Mapping[str, str], strangers: Mapping[str, str]) -> None:
+    def __init__(self, report: Report, environ: Mapping[str, str], stranger: Callable[[str], str]) -> None:
         self.report = report
         self.environ = environ
-        self.strangers = strangers
+        self.stranger = stranger
         #: Place of the value of every option that the file names and that fits.
         self.places: dict[Key, Place] = {}
         #: Variables that overrode an option.
@@ -81,7 +82,7 @@ class Structure:
     def _unknown(self, written: str, entry: Entry, known: list[str], key: Key) -> None:
         if self.report.full:
             return
-        hint = self.strangers.get(written, "") if not key else ""
+        hint = self.stranger(written) if not key else ""
         place = f" in {show_key(key)}" if key else ""
         self._problem(
             "unknown-key",

@@ -73,10 +73,13 @@ class Engine:
                 start_new_session=True,
             )
         except OSError as error:
+            absent = isinstance(error, FileNotFoundError)
             raise HostError(
                 "podman-missing",
-                f"Podman cannot be run: {error.strerror}",
-                context=self.program,
+                "Podman is not installed on this host, or not on its PATH"
+                if absent
+                else f"Podman cannot be run: {error.strerror}",
+                context="" if absent else self.program,
                 hint=_INSTALL,
             ) from error
         with process:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import weakref
 import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -103,18 +104,19 @@ class Journal:
             raise explain_os_error(error, "write to the queue") from None
         self._read += len(line)
 
-    def _open(self) -> bool:
+    def _open(self, flags: int = 0) -> bool:
         try:
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o600)
         except FileNotFoundError:
             return False
         except OSError as error:
             raise explain_os_error(error, "open the queue") from None
+        weakref.finalize(self, os.close, self._fd)
         return True
 
     def _create(self) -> None:
         if self._fd < 0:
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            self._open(os.O_CREAT)
         os.ftruncate(self._fd, 0)
         write_all(self._fd, HEADER)
         os.fsync(self._fd)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fetchml_core.jobs.job import Job
 from fetchml_core.launcher.log import log_end, read_log
-from fetchml_core.wire.messages import JobNews, LogsReply, LogsRequest
+from fetchml_core.wire.messages import JobNews, LogsReply, LogsRequest, WorkerInfo
 from fetchml_core.wire.session import CHUNK
 
 from .context import Context
@@ -18,6 +18,8 @@ POLL_S = 0.05
 """How often a followed log is looked at: a stat and a read, no fork."""
 LOOKS_PER_NEWS = 20
 """Every so many looks the reason to wait is worked out anew: a worker's death changes it, and not the queue."""
+LOOKS_PER_HEALING = 200
+"""Every so many looks a worker that has died, or could not be started, is started again."""
 MAX_TAIL = 8 << 20
 
 
@@ -25,10 +27,11 @@ def run(context: Context, request: LogsRequest) -> LogsReply:
     """See the module."""
     queue = context.host.queue
     job = select_one(context, request.select)
-    heal_worker(context.host, [job])
     follower = _Follower(context, request)
     revision, looks = -1, 0
     while True:
+        if looks % LOOKS_PER_HEALING == 0:
+            follower.heal(job)
         now = queue.revision()
         if now != revision or looks % LOOKS_PER_NEWS == 0:
             job = queue.get(job.id)
@@ -53,13 +56,22 @@ class _Follower:
         self._offset = 0
         self._fresh = False
         self._control: Path | None = None
+        self._worker = WorkerInfo(False)
+
+    def heal(self, job: Job) -> None:
+        """See that a worker is there, and remember why not."""
+        self._worker = heal_worker(self._context.host, [job])
 
     def tell(self, job: Job) -> None:
         """Send news when the job's state, attempt or reason to wait has changed."""
         host = self._context.host
         why = ""
         if not job.state.final and not job.state.active:
-            why = why_queued(host.queue.jobs(), worker_info(host), host.worker.slots).get(job.id, "")
+            worker = worker_info(host)
+            if not worker.alive and not self._worker.alive:
+                worker = self._worker
+            why = why_queued(host.queue.jobs(), worker, host.worker.slots).get(job.id, "")
+            why += f"; {worker.hint}" if worker.hint else ""
         news = (job.state, len(job.attempts), why)
         if news != self._told:
             self._told = news

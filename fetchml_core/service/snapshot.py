@@ -26,9 +26,10 @@ def stage(context: Context, request: StageRequest) -> StageReply:
             "manifest-refused", "the manifest is not what its digest says", context=request.manifest
         )
     context.change("jobs:create", about=f"snapshot {manifest.digest[:12]}")
-    with store.receive(manifest.digest, request.size) as writer:
-        writer.write(data)
-    store.sync()
+    if store.missing({manifest.digest: request.size}):
+        with store.receive(manifest.digest, request.size) as writer:
+            writer.write(data)
+        store.sync()
     return StageReply(tuple(store.missing(_sizes(manifest))))
 
 

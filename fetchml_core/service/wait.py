@@ -10,16 +10,20 @@ from .select import select_jobs
 from .workers import heal_worker
 
 POLL_S = 0.05
+LOOKS_PER_HEALING = 200
+"""Every so many looks a worker that has died, or could not be started, is started again."""
 
 
 def run(context: Context, request: WaitRequest) -> WaitReply:
     """See the module."""
     queue = context.host.queue
     ids = [job.id for job in select_jobs(context, request.select)]
-    heal_worker(context.host, [queue.get(job_id) for job_id in ids])
     told: dict[int, State] = {}
-    revision = -1
+    revision, looks = -1, 0
     while True:
+        if looks % LOOKS_PER_HEALING == 0:
+            heal_worker(context.host, [queue.get(job_id) for job_id in ids])
+        looks += 1
         if queue.revision() != revision:
             revision = queue.revision()
             jobs = [queue.get(job_id) for job_id in ids]

@@ -71,9 +71,11 @@ def worker_info(host: Host) -> WorkerInfo:
     if (record.queue, record.data) != (str(host.queue_path), str(host.data.folder)):
         raise ConfigError(
             "queue-disagrees",
-            f"the worker serves {record.queue}, this door resolves {host.queue_path}",
-            context=f"{record.config or 'no worker file'} / {host.worker_file or 'no worker file'}",
-            hint=f"put the worker's file at {host.base.folder / 'worker.yaml'}, or name the same queue in both files",
+            f"the running worker serves {record.queue}, but by the files of {host.base.folder} it is {host.queue_path}",
+            context=f"the worker read {record.config or 'no worker file'}, "
+            f"now {host.worker_file or 'no worker file'} counts",
+            hint=f"put its file at {host.base.folder / 'worker.yaml'}, or, where that is right, "
+            f"end it (its jobs go on): kill {record.pid}",
         )
     return WorkerInfo(True, record.worker_id, record.launcher if record.ready else "", record.notes)
 
@@ -147,14 +149,9 @@ def _start(host: Host) -> WorkerInfo:
     if process.returncode is None:
         process.returncode = 0  # it lives on without us: no warning about that at the end
         return WorkerInfo(True)
-    return WorkerInfo(
-        False, problem=_last_words(host.base.worker_log, started_at), hint=f"on the host: {_by_hand(host)}"
-    )
-
-
-def _by_hand(host: Host) -> str:
-    """Return the line that starts a worker as a service."""
-    return shlex.join(own_command("fetchml_core.worker.main", "run", "--base", str(host.base.folder)))
+    problem, hint = _last_words(host.base.worker_log, started_at)
+    look = shlex.join(["tail", str(host.base.worker_log)])
+    return WorkerInfo(False, problem=problem or "it ended at once", hint=f"on the host: {hint or look}")
 
 
 def _record(host: Host) -> WorkerRecord | None:
@@ -173,12 +170,16 @@ def _open_log(path: Path) -> int:
     return fd
 
 
-def _last_words(path: Path, offset: int) -> str:
-    """Return the error that a worker printed before it ended, on one line."""
+def _last_words(path: Path, offset: int) -> tuple[str, str]:
+    """Return what a worker printed before it ended, on one line, and the hint in it: its error, else its last line."""
     text = read_plain_file(path, limit=_LOG_KEPT * 2)[offset:].decode("utf-8", "replace")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     start = next((i for i, line in enumerate(lines) if line.startswith("error: ")), max(0, len(lines) - 1))
-    return " ".join(lines[start : start + 3])[:500].removeprefix("error: ") or f"it ended at once; see {path}"
+    said = lines[start : start + 4]
+    about = [line.removeprefix("context").strip() for line in said if line.startswith("context  ")]
+    hints = [line.removeprefix("hint").strip() for line in said if line.startswith("hint  ")]
+    what = said[0].removeprefix("error: ") if said else ""
+    return (what + (f" ({about[0]})" if about else ""))[:500], hints[0][:300] if hints else ""
 
 
 def linger_note(host: Host, root: Path = Path("/")) -> tuple[str, ...]:

@@ -68,7 +68,8 @@ def _with_verdict(
 
 def refused(error: FetchError) -> Outcome:
     """Return the outcome of an attempt that could not be started."""
-    return Outcome(State.FAILED, error.message, failure="infrastructure", hint=error.hint, error=error.code)
+    reason = error.message + (f" ({' '.join(error.context.split())[:300]})" if error.context else "")
+    return Outcome(State.FAILED, reason, failure="infrastructure", hint=error.hint, error=error.code)
 
 
 def _stopped(stop: Stop | None) -> State | None:

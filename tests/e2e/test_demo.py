@@ -21,7 +21,7 @@ NEEDED = ("bash", "dirname", "env", "mktemp", "realpath", "rm")
 
 
 @pytest.fixture
-def checkout(tmp_path) -> Path:
+def checkout(tmp_path: Path) -> Path:
     """A copy of what the demo uses, so that it may be changed and leaves nothing in ours; it learns for 2 epochs."""
     folder = tmp_path / "checkout"
     shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("__pycache__"))
@@ -139,8 +139,9 @@ def test_demo_leaves_another_job_alone(ml, demo, checkout, path_without_podman):
     other = ml.cwd / "other.py"
     other.write_text("import time\ntime.sleep(300)\n", "utf-8")
     ml.env["PATH"] = path_without_podman
-    (ml.home.path / ".ml" / "local").mkdir(parents=True, mode=0o700)
-    (ml.home.path / ".ml" / "local" / "worker.yaml").write_text("launcher: process\nmax_workers: 2\n", "utf-8")
+    base = ml.home.path / ".ml" / "local"
+    base.mkdir(parents=True, mode=0o700)
+    (base / "worker.yaml").write_text("launcher: process\nmax_workers: 2\n", "utf-8")
     first = ml.ok("submit", "-q", str(other)).strip()
     process = demo()
 
@@ -150,4 +151,5 @@ def test_demo_leaves_another_job_alone(ml, demo, checkout, path_without_podman):
     assert "the worker ran before this demo and goes on" in text
     (job,) = ml.json("status", first)["jobs"]
     assert job["state"] == "running"
-    ml.fails(7, "wait", first, env={}) if ml.ok("cancel", "--now", first) else None
+    ml.ok("cancel", "--now", first)
+    ml.fails(7, "wait", first)
