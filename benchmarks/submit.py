@@ -82,7 +82,9 @@ def over_ssh(stage: Scene, count: int) -> list[Row]:
         Case("ssh host true", stage.program(stage.ssh("true")).time_to_end),
         Case("ml status", stage.ml(home, tree, "status").time_to_end),
         Case("ml submit", stage.ml(home, tree, "submit", ".", "-q").time_to_end, settle),
-        Case("ml submit -f, first line", lambda: stage.ml(home, tree, "submit", ".", "-q", "-f").time_to(MARK)),
+        Case(
+            "ml submit -f, first line", lambda: stage.ml(home, tree, "submit", ".", "-q", "-f").time_to(MARK)
+        ),
         Case("podman run, first line", _bare(stage, tree)),
     ]
     found = round_robin(cases, count)
@@ -107,7 +109,9 @@ def here(stage: Scene, count: int) -> list[Row]:
     settle()
     cases = [
         Case("ml submit", stage.ml(home, tree, "submit", ".", "-q").time_to_end, settle),
-        Case("ml submit -f, first line", lambda: stage.ml(home, tree, "submit", ".", "-q", "-f").time_to(MARK)),
+        Case(
+            "ml submit -f, first line", lambda: stage.ml(home, tree, "submit", ".", "-q", "-f").time_to(MARK)
+        ),
         Case("podman run, first line", _bare(stage, tree)),
     ]
     found = round_robin(cases, count)
@@ -217,11 +221,13 @@ def memory(stage: Scene) -> list[str]:
     for name, home in (("over SSH", stage.remote), ("local", stage.local)):
         if (stage.base(home) / "run" / "worker.json").exists():
             found = resident(stage.worker(home)) / MIB
-            lines.append(f"{'idle worker, ' + name:<30} {found:8.1f} MiB   aim <= 60   {told(found <= 60)}")
+            lines.append(
+                f"{'idle worker, ' + name:<30} {found:8.1f} MiB   aim <= 60   {told(holds=found <= 60)}"
+            )
     return lines
 
 
-def told(holds: bool | None) -> str:
+def told(*, holds: bool | None) -> str:
     return "" if holds is None else "holds" if holds else "DOES NOT HOLD"
 
 
@@ -233,7 +239,7 @@ def show(title: str, rows: list[Row]) -> None:
         ratio = "" if one.ratio is None else f"{one.ratio:.2f}x"
         taken = f"{one.times.median * 1000:10.1f} {one.times.best * 1000:9.1f}"
         print(
-            f"{one.name:<30} {len(one.times.taken):>3} {taken} {ratio:>7}  {one.floor:<21} {one.aim}  {told(one.holds)}".rstrip()
+            f"{one.name:<30} {len(one.times.taken):>3} {taken} {ratio:>7}  {one.floor:<21} {one.aim}  {told(holds=one.holds)}".rstrip()
         )
     sys.stdout.flush()
 
@@ -245,7 +251,11 @@ def machine() -> list[str]:
         platform.machine(),
     )
     system = next(
-        (line.partition("=")[2].strip('"') for line in _lines("/etc/os-release") if line.startswith("PRETTY_NAME")),
+        (
+            line.partition("=")[2].strip('"')
+            for line in _lines("/etc/os-release")
+            if line.startswith("PRETTY_NAME")
+        ),
         platform.system(),
     )
     ram = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
@@ -274,7 +284,9 @@ def _version(*argv: str) -> str:
 def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="benchmarks.submit", description="Measure what a person waits for.")
-    parser.add_argument("--count", type=int, default=10, help="measurements of each case, after one to warm up")
+    parser.add_argument(
+        "--count", type=int, default=10, help="measurements of each case, after one to warm up"
+    )
     parser.add_argument("--only", default=",".join(GROUPS), help=f"of {','.join(GROUPS)}")
     options = parser.parse_args()
     wanted = set(options.only.split(","))
@@ -289,7 +301,10 @@ def main() -> int:
         return 0
     with scene() as stage:
         if "ssh" in wanted:
-            show("over SSH on the loopback, cold; worker running, agent installed, 20 files unchanged", over_ssh(stage, options.count))
+            show(
+                "over SSH on the loopback, cold; worker running, agent installed, 20 files unchanged",
+                over_ssh(stage, options.count),
+            )
         if "local" in wanted:
             show("without SSH", here(stage, options.count))
         for line in memory(stage):

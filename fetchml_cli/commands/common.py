@@ -13,7 +13,7 @@ from fetchml_core.jobs.states import State
 
 if TYPE_CHECKING:
     from fetchml_cli.cli import Cli
-    from fetchml_cli.remote.client import Client
+    from fetchml_cli.remote.client import Client, Opening
     from fetchml_core.config.profile import Profile
 
 ProfileOption = Annotated[str, typer.Option("--profile", metavar="NAME", help="Use ~/.ml/config-NAME.toml.")]
@@ -55,6 +55,13 @@ def load_profile(cli: Cli) -> Profile:
         cli.warn(str(finding))
     cli.keep_secret(loaded.config.auth.api_key)
     return loaded.config
+
+
+def begin(cli: Cli, profile: Profile) -> Opening:
+    """Begin a conversation with the profile's host; its agent starts while we do something else."""
+    from fetchml_cli.remote.client import Opening
+
+    return Opening(cli, profile)
 
 
 def connect(cli: Cli, profile: Profile | None = None) -> Client:

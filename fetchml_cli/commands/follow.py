@@ -155,7 +155,8 @@ def describe(job: Job, why: str) -> str:
 
 def end_lines(job: Job) -> list[str]:
     """Return the lines that tell how *job* ended."""
-    why = ending(job)
+    outcome = job.outcome
+    why = outcome.reason if outcome and outcome.state is job.state else ending(job)
     lines = [f"job {job.id} {job.state.value}" + (f": {why}" if why else "")]
     if job.outcome and job.outcome.hint:
         lines.append(f"  hint  {job.outcome.hint}")

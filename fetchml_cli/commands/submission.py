@@ -6,51 +6,35 @@ nor a repeated command makes a second job of one whose answer a broken link swal
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import frozen
 
 from fetchml_cli.commands.common import connect
 from fetchml_cli.commands.upload import TreeChanged, send_snapshot
 from fetchml_core.convert import to_data
-from fetchml_core.errors import FetchError, InputError, UnreachableError
+from fetchml_core.errors import FetchError, UnreachableError
 from fetchml_core.fsio import read_json, replace_file
-from fetchml_core.jobs.checks import check_image, check_name, check_time, plain_name
+from fetchml_core.jobs.checks import plain_name
 from fetchml_core.jobs.job import JobSpec, Resources
-from fetchml_core.launcher.environment import check_env_names
 from fetchml_core.snapshot.scan import Scan, scan
 from fetchml_core.units import parse_duration, parse_size
 from fetchml_core.wire.messages import SubmitReply, SubmitRequest
 
 if TYPE_CHECKING:
     from fetchml_cli.cli import Cli
-    from fetchml_cli.remote.client import Client
+    from fetchml_cli.commands.wish import Wish
+    from fetchml_cli.remote.client import Client, Opening
     from fetchml_core.config.profile import Profile
     from fetchml_core.snapshot.tree import TreePlan
 
 TRIES = 3
 PENDING_S = 3600.0
 """How long a submission whose answer was lost is remembered, so that repeating it finds the same job."""
-
-
-@frozen
-class Wish:
-    """What was typed, apart from the tree."""
-
-    name: str = ""
-    gpus: int = 0
-    cpus: float | None = None
-    memory: str = ""
-    priority: int = 5
-    time: str = ""
-    env: tuple[str, ...] = field(default=(), repr=False)
-    image: str = ""
 
 
 @frozen
@@ -67,57 +51,31 @@ class Submission:
         found = read_tree(cli, self.tree, allow_large=self.allow_large)
         return found, make_spec(self.tree, found, self.arguments, self.wish)
 
-    def send(self, cli: Cli, profile: Profile, client: Client | None = None) -> tuple[SubmitReply, Client]:
+    def send(self, cli: Cli, profile: Profile, opening: Opening) -> tuple[SubmitReply, Client]:
         """Queue the job; return the answer and the connection it came over.
 
-        A tree that changes while it is sent is read again, a few times.
+        The tree is read while the host starts its agent; one that changes while it is sent is read again, a few times.
 
         Args:
             cli: The surroundings.
             profile: The host's.
-            client: A connection that is there already.
+            opening: A conversation with it that has begun; closed when this fails.
         """
+        first: Opening | None = opening
         for tries in range(TRIES):
-            found, spec = self.read(cli)
             try:
-                return _ask(cli, profile, spec, found, client)
+                found, spec = self.read(cli)
+            except BaseException:
+                opening.close()
+                raise
+            try:
+                return _ask(cli, profile, spec, found, first)
             except TreeChanged as changed:
-                client = None
+                first = None
                 if tries + 1 == TRIES:
                     raise
                 cli.note(f"changed while it was being sent, reading again: {changed.context}")
         raise AssertionError  # the loop returns or raises
-
-
-def check_wish(wish: Wish) -> None:
-    """Raise InputError for what is wrong before any file is read."""
-    with _typed("--time", wish.time):
-        check_time(parse_duration(wish.time) if wish.time else None, wish.time)
-    with _typed("--memory", wish.memory):
-        parse_size(wish.memory or "1g")
-    if wish.name:
-        check_name(wish.name)
-    check_image(wish.image)
-    for pair in wish.env:
-        name, sign, value = pair.partition("=")
-        if not sign or not name:
-            raise InputError(
-                "bad-env",
-                "a variable is set as NAME=VALUE",
-                context=f"--env {name or '=...'}",  # never the value: it may be a secret
-                hint=f"--env {name or 'NAME'}=VALUE",
-            )
-        check_env_names({name: value})
-
-
-@contextlib.contextmanager
-def _typed(option: str, value: str) -> Iterator[None]:
-    """Let an error about *value* name the option that it was typed for."""
-    try:
-        yield
-    except InputError as error:
-        error.context = f"{option} {value}"
-        raise
 
 
 def read_tree(cli: Cli, tree: TreePlan, *, allow_large: bool) -> Scan:
@@ -211,19 +169,18 @@ class _Pending:
 
 
 def _ask(
-    cli: Cli, profile: Profile, spec: JobSpec, found: Scan, client: Client | None
+    cli: Cli, profile: Profile, spec: JobSpec, found: Scan, opening: Opening | None
 ) -> tuple[SubmitReply, Client]:
     """Send and queue; an answer that a broken link swallowed is asked for again, with the same key."""
     pending = _Pending(cli, profile, spec)
     for tries in range(TRIES):
-        client = client or connect(cli, profile)
+        client = opening.client() if opening is not None and tries == 0 else connect(cli, profile)
         try:
             send_snapshot(cli, client, found)
             key = pending.remember()
             reply: SubmitReply = client.call("submit", SubmitRequest(key, spec))
         except UnreachableError as error:
             client.close()
-            client = None
             if tries + 1 == TRIES or not pending.asked:
                 raise
             cli.note(f"{error.message}; asking again for the same job")

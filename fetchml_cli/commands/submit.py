@@ -11,28 +11,24 @@ from fetchml_cli.commands.common import (
     ExitStatusOption,
     JsonOption,
     ProfileOption,
+    begin,
     check_exit_status,
-    connect,
     host_name,
     load_profile,
     wait_status,
     with_profile,
 )
-from fetchml_cli.commands.follow import Follower, end_lines
-from fetchml_cli.commands.submission import Submission, Wish, check_wish
-from fetchml_cli.commands.wait import wait_for
+from fetchml_cli.commands.wish import Wish, check_wish
 from fetchml_cli.lazy import new_app
-from fetchml_cli.output.jobs import job_fields, worker_fields
-from fetchml_core.jobs.job import JobSpec
-from fetchml_core.snapshot.scan import Scan
-from fetchml_core.snapshot.tree import TreePlan, plan
-from fetchml_core.units import format_size
-from fetchml_core.wire.messages import SubmitReply
 
 if TYPE_CHECKING:
     from fetchml_cli.cli import Cli
     from fetchml_cli.remote.client import Client
     from fetchml_core.config.profile import Profile
+    from fetchml_core.jobs.job import Job, JobSpec
+    from fetchml_core.snapshot.scan import Scan
+    from fetchml_core.snapshot.tree import TreePlan
+    from fetchml_core.wire.messages import SubmitReply
 
 app = new_app()
 
@@ -117,30 +113,54 @@ def run(
     quiet: bool = False,
 ) -> int:
     """Do the command without Typer; return the exit status."""
+    from fetchml_core.snapshot.tree import plan
+
     check_wish(wish)
     profile = load_profile(cli)
     # what a folder runs is the host's to say (train_script)
-    client = connect(cli, profile) if (cli.cwd / path).is_dir() and not dry_run else None
-    script = client.welcome.train_script if client else "train.py"
-    tree = plan(path, cwd=cli.cwd, only=only, home=cli.home, train_script=script, allow_large=allow_large)
+    opening = begin(cli, profile) if (cli.cwd / path).is_dir() and not dry_run else None
+    try:
+        script = opening.client().welcome.train_script if opening else "train.py"
+        tree = plan(path, cwd=cli.cwd, only=only, home=cli.home, train_script=script, allow_large=allow_large)
+    except BaseException:
+        if opening:
+            opening.close()
+        raise
+    if not dry_run:
+        opening = opening or begin(cli, profile)
+    # not before the host has something to do
+    from fetchml_cli.commands.submission import Submission
+
     submission = Submission(tree, wish, arguments, allow_large)
-    if dry_run:
+    if opening is None:
         return _show_dry_run(cli, tree, *submission.read(cli))
-    reply, client = submission.send(cli, profile, client)
+    reply, client = submission.send(cli, profile, opening)
     _show_reply(cli, profile, client, reply, quiet=quiet, more=follow or wait)
     if not (follow or wait):
         client.close()
         return 0
-    if follow and not cli.json:
-        job = Follower(cli, profile, reply.job.id, quiet=quiet).run(client)
+    job = _see_through(cli, profile, client, reply.job.id, follow=follow and not cli.json, quiet=quiet)
+    return wait_status([job], of_job=of_job)
+
+
+def _see_through(
+    cli: Cli, profile: Profile, client: Client, job_id: int, *, follow: bool, quiet: bool
+) -> Job:
+    """Follow the job or wait until it has ended, say how, and return it."""
+    from fetchml_cli.commands.follow import Follower, end_lines
+    from fetchml_cli.commands.wait import wait_for
+    from fetchml_cli.output.jobs import job_fields
+
+    if follow:
+        job = Follower(cli, profile, job_id, quiet=quiet).run(client)
     else:
-        job = wait_for(cli, profile, (str(reply.job.id),), client=client)[0]
+        job = wait_for(cli, profile, (str(job_id),), client=client)[0]
     if cli.json:
         cli.show_json({"job": job_fields(job)})
     elif not quiet:
         for line in end_lines(job):
             cli.note(line)
-    return wait_status([job], of_job=of_job)
+    return job
 
 
 def _show_reply(
@@ -156,6 +176,8 @@ def _show_reply(
         cli.note(f"note: {'; '.join(worker.notes)}")
     if cli.json:
         if not more:
+            from fetchml_cli.output.jobs import job_fields, worker_fields
+
             cli.show_json({"job": job_fields(job), "ahead": reply.ahead, "worker": worker_fields(worker)})
         return
     if quiet:
@@ -191,6 +213,8 @@ def _show_dry_run(cli: Cli, tree: TreePlan, found: Scan, spec: JobSpec) -> int:
             }
         )
         return 0
+    from fetchml_core.units import format_size
+
     cli.out.line(f"tree     {tree.root}")
     cli.out.line(f"files    {spec.files} ({format_size(spec.size)}), {found.ignored} ignored")
     cli.out.line(f"command  {' '.join(spec.argv)}")

@@ -1,7 +1,7 @@
 """The typed client: one conversation with a host's agent, whatever transport carries it.
 
-Layer 6. `connect` opens the stream, starts the agent and says hello (in two halves: `Opening`); `Client.call` asks for a verb of
-`fetchml_core.wire.messages.VERBS` and returns its result.
+Layer 6. `connect` opens the stream, starts the agent and says hello (`Opening` does it in two halves); `Client.call`
+asks for a verb of `fetchml_core.wire.messages.VERBS` and returns its result.
 """
 
 from __future__ import annotations

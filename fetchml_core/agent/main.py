@@ -192,16 +192,21 @@ def _converse(talk: Conversation, base: Path, embedded: bool, environ: Mapping[s
             ) from None
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run ``fetchml-agent``: speak the protocol on stdin and stdout."""
-    import argparse  # not for `serve`, which is what a client starts
-
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command; the manual page is made from it."""
     parser = argparse.ArgumentParser(
         prog="fetchml-agent", description="Speak FetchML's protocol on stdin and stdout."
     )
     parser.add_argument("--base", type=Path, default=Path.cwd(), help="folder given to FetchML on this host")
     parser.add_argument("--version", action="version", version=fetchml_core.__version__)
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run ``fetchml-agent``: speak the protocol on stdin and stdout."""
+    import argparse  # not for `serve`, which is what a client starts
+
+    options = make_parser().parse_args(arguments)
     sys.stdout.buffer.write(MAGIC)
     sys.stdout.buffer.flush()
     serve(sys.stdin.buffer, sys.stdout.buffer, base=options.base.expanduser().absolute())

@@ -153,7 +153,10 @@ class PodmanLauncher:
             return words[0], words[1] if len(words) > 1 else ""
         if "image not known" in answer.errors or "no such image" in answer.errors:
             raise HostError(
-                "image-missing", "this host does not have the image", context=name, hint=f"on the host: podman pull {name}"
+                "image-missing",
+                "this host does not have the image",
+                context=name,
+                hint=f"on the host: podman pull {name}",
             )
         raise HostError("podman-failed", "Podman cannot look the image up", context=answer.errors)
 

@@ -30,7 +30,7 @@ _LOCK_TRIES = 40
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     try:
         status: int = options.run(options)
     except FetchError as error:
@@ -42,7 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command; the manual page is made from it."""
     parser = argparse.ArgumentParser(prog="fetchml-worker", description="Run the jobs of one base.")
     parser.add_argument("--version", action="version", version=fetchml_core.__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

@@ -16,7 +16,12 @@ _NO_MODULE = re.compile(rb"ModuleNotFoundError: No module named '([A-Za-z0-9_.]{
 _NO_COMMAND = 127
 
 
-def judge(record: ExitRecord | None, stop: Stop | None, *, image: str, log_tail: bytes) -> Outcome:
+_MORE_MEMORY = "submit again with more --memory, or make the job smaller"
+
+
+def judge(
+    record: ExitRecord | None, stop: Stop | None, *, image: str = "", log_tail: bytes = b"", oom: bool = False
+) -> Outcome:
     """Return the outcome of an attempt that is over.
 
     Args:
@@ -24,7 +29,11 @@ def judge(record: ExitRecord | None, stop: Stop | None, *, image: str, log_tail:
         stop: The wish to end it, if there was one.
         image: The image it ran in, empty without a container.
         log_tail: The last bytes it printed.
+        oom: Whether the kernel killed something of it for want of memory, told by the host.
     """
+    if record is None and oom and stop is None:
+        reason = "out of memory: the kernel killed the whole container"
+        return Outcome(State.FAILED, reason, failure="resource", oom=True, hint=_MORE_MEMORY)
     if record is None:
         state = _stopped(stop) or State.LOST
         reason = _why_stopped(stop) if stop else "it vanished without an exit record"
@@ -54,7 +63,7 @@ def _with_verdict(
             state=State.FAILED,
             failure="resource",
             reason=f"out of memory (its largest process had {format_size(facts.max_rss)})",
-            hint="submit again with more --memory, or make the job smaller",
+            hint=_MORE_MEMORY,
         )
     if record.signal is not None:
         return evolve(
@@ -111,4 +120,4 @@ def _hint(log_tail: bytes, image: str) -> str:
     name = found[-1].decode("ascii").partition(".")[0]
     if image:
         return f"the image {image} has no {name}: name one that has it (--image), or put {name} into the tree"
-    return f"the host's python3 has no {name}: install it there, or name an image that has it (--image)"
+    return f"the host's python3 has no {name}: install it there, or put {name} into the tree"

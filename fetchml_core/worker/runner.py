@@ -24,6 +24,7 @@ from fetchml_core.jobs.metrics import MetricReader
 from fetchml_core.jobs.states import State
 from fetchml_core.launcher.base import Launcher
 from fetchml_core.launcher.control import request_stop
+from fetchml_core.launcher.evidence import oom_kills
 from fetchml_core.launcher.log import log_end, read_log
 from fetchml_core.launcher.process import ProcessLauncher
 from fetchml_core.launcher.record import ExitRecord
@@ -150,7 +151,7 @@ class Runner(threading.Thread):
     def _not_started(self, error: FetchError) -> Outcome:
         self._log.error("job %d: %s", self.job.id, error)
         if self._stop is not None:
-            return judge(None, self._stop, image=self._image, log_tail=b"")
+            return judge(None, self._stop)
         return refused(error)
 
     def _start(self) -> Outcome:
@@ -162,7 +163,7 @@ class Runner(threading.Thread):
         spec = self._spec()
         self._clean(spec.name)
         if self._stop is not None:
-            return judge(None, self._stop, image=self._image, log_tail=b"")
+            return judge(None, self._stop)
         if self.job.spec.image and isinstance(self._launcher, ProcessLauncher):
             raise HostError(
                 "image-needs-podman",
@@ -264,7 +265,8 @@ class Runner(threading.Thread):
         tail = read_log(control, max(0, log_end(control) - _TAIL), _TAIL).data
         launch = self._attempt.launch
         container = self._image if launch is not None and launch.launcher == "podman" else ""
-        outcome = judge(self._record(), self._stop, image=container, log_tail=tail)
+        oom = bool(launch and launch.cgroup and oom_kills(launch.cgroup))
+        outcome = judge(self._record(), self._stop, image=container, log_tail=tail, oom=oom)
         with contextlib.suppress(FetchError, OSError):
             store = BlobStore(self._host.data.blobs)
             manifest = load_manifest(store, self.job.spec.snapshot)

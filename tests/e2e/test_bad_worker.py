@@ -161,6 +161,9 @@ def test_queue_named_differently_in_the_two_files(ml, tmp_path):
         3,
         ["submit", "job"],
         """
+        error: queue-disagrees: the api file and the worker file name different queues (queue.native.data_dir)
+          context  <base>/server.yaml: /b; <base>/worker.yaml: /a
+          hint     write the same in both, or remove it from one
         """,
         base=base,
     )
@@ -174,7 +177,7 @@ def test_image_that_the_host_lacks(ml, tmp_path, podman_root):
 
     done = ml.fails(1, "submit", "job", "-f", "--image", image)
     assert said(done.stderr.partition("job 1 failed")[2]) == (
-        f": infrastructure: this host does not have the image ({image})\n  hint  on the host: podman pull {image}\n"
+        f": this host does not have the image ({image})\n  hint  on the host: podman pull {image}\n"
     )
     status = ml.fails(0, "status")
     assert f"job 1: on the host: podman pull {image}\n" in status.stderr
@@ -191,7 +194,7 @@ def test_image_where_jobs_have_no_container(ml, tmp_path):
 
     assert "never" not in done.stdout
     assert done.stderr.endswith(
-        "job 1 failed: infrastructure: jobs run without a container on this host, so the image that was asked for "
+        "job 1 failed: jobs run without a container on this host, so the image that was asked for "
         "cannot be used (docker.io/library/python:3.9-slim)\n"
         "  hint  submit again without --image, or make Podman work on the host\n"
     )
