@@ -13,22 +13,22 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.support import images
 from tests.support.home import Home
-from tests.support.leftovers import leftovers, remove_run_folder, run_folder
+from tests.support.leftovers import VARIABLE, end_processes, leftovers, remove_run_folder, run_folder, run_id
 from tests.support.ml import client_environment
 from tests.support.podman import root_podman
 from tests.support.require import PARTS
 from tests.support.sshd import PRIVSEP, Sshd, make_key
 
-from .measure import Program
+from .measure import BrokenCaseError, Program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NEEDED = ("root", "ssh", "sshd", "podman", "image-python")
+NEEDED = ("root", "git", "ssh", "sshd", "podman", "image-python")
 MARK = b"first-line-of-the-job"
 MIB = 1 << 20
 
@@ -62,6 +62,7 @@ class Scene:
     def close(self) -> None:
         """End what was started and remove the folder."""
         self.server.stop()
+        end_processes(VARIABLE, run_id())
         self.podman.run("rm", "--force", "--ignore", "bench-bare", check=False)
 
     def ml(self, home: Home, cwd: Path, *words: str) -> Program:
@@ -94,9 +95,20 @@ class Scene:
         """Wait until the last job has ended and is cleaned up, so that it takes nothing from the next case."""
         self.ml(home, self.folder, "wait", "last").run()
 
-    def worker(self, home: Home) -> int:
-        """Process id of the worker that serves this client's jobs."""
-        return int(json.loads((self.base(home) / "run" / "worker.json").read_bytes())["pid"])
+    def worker(self, home: Home) -> dict[str, Any]:
+        """What the worker that serves this client's jobs says about itself; empty where there is none."""
+        path = self.base(home) / "run" / "worker.json"
+        return dict(json.loads(path.read_bytes())) if path.exists() else {}
+
+    def require_podman(self, home: Home) -> None:
+        """Measure no process launcher by mistake.
+
+        Raises:
+            BrokenCaseError: jobs do not run in Podman.
+        """
+        launcher = self.worker(home).get("launcher")
+        if launcher != "podman":
+            raise BrokenCaseError(f"jobs run with the launcher {launcher}, not in Podman")
 
     def bare_podman(self, tree: Path) -> Program:
         """``podman run`` of the same script with the flags, image and limits of a job, and nothing of ours around it."""
@@ -153,6 +165,13 @@ def make_tree(folder: Path, *, files: int = 19, size: int = 4096, random: bool =
         content = os.urandom(size) if random else f"# {number}\n".encode().ljust(size, b"-")
         (place / f"module_{number}.py").write_bytes(content)
     return folder
+
+
+def commit(tree: Path) -> None:
+    """Make *tree* a git work tree with everything committed, as the code of most people is."""
+    who = ["-c", "user.name=bench", "-c", "user.email=bench@localhost", "-c", "init.defaultBranch=main"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "all"]):
+        subprocess.run(["git", "-C", str(tree), *who, *words], check=True, capture_output=True)
 
 
 def resident(pid: int) -> int:

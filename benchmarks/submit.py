@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .measure import Case, Program, Times, round_robin
-from .scene import MARK, MIB, Scene, disk_is_warm, lacks, make_tree, ml_argv, resident, scene
+from .scene import MARK, MIB, Scene, commit, disk_is_warm, lacks, make_tree, ml_argv, resident, scene
 
 GROUPS = ("start", "ssh", "local", "big", "upload")
 FIRST_LINE_FACTOR = 1.5
@@ -71,6 +71,7 @@ def start_up(count: int) -> list[Row]:
 def over_ssh(stage: Scene, count: int) -> list[Row]:
     """Submit and see the first line, over SSH, beside ``ssh host true`` and a bare ``podman run``."""
     tree = make_tree(stage.folder / "tree-ssh")
+    commit(tree)
     home = stage.remote
 
     def settle() -> None:
@@ -78,12 +79,14 @@ def over_ssh(stage: Scene, count: int) -> list[Row]:
 
     stage.ml(home, tree, "submit", ".", "-q").run()  # installs the agent, starts the worker
     settle()
+    stage.require_podman(home)
     cases = [
         Case("ssh host true", stage.program(stage.ssh("true")).time_to_end),
         Case("ml status", stage.ml(home, tree, "status").time_to_end),
-        Case("ml submit", stage.ml(home, tree, "submit", ".", "-q").time_to_end, settle),
+        Case("ml submit", stage.ml(home, tree, "submit", "train.py", "-q").time_to_end, settle),
         Case(
-            "ml submit -f, first line", lambda: stage.ml(home, tree, "submit", ".", "-q", "-f").time_to(MARK)
+            "ml submit -f, first line",
+            lambda: stage.ml(home, tree, "submit", "train.py", "-q", "-f").time_to(MARK),
         ),
         Case("podman run, first line", _bare(stage, tree)),
     ]
@@ -100,6 +103,7 @@ def over_ssh(stage: Scene, count: int) -> list[Row]:
 def here(stage: Scene, count: int) -> list[Row]:
     """The same without SSH."""
     tree = make_tree(stage.folder / "tree-local")
+    commit(tree)
     home = stage.local
 
     def settle() -> None:
@@ -107,10 +111,12 @@ def here(stage: Scene, count: int) -> list[Row]:
 
     stage.ml(home, tree, "submit", ".", "-q").run()
     settle()
+    stage.require_podman(home)
     cases = [
-        Case("ml submit", stage.ml(home, tree, "submit", ".", "-q").time_to_end, settle),
+        Case("ml submit", stage.ml(home, tree, "submit", "train.py", "-q").time_to_end, settle),
         Case(
-            "ml submit -f, first line", lambda: stage.ml(home, tree, "submit", ".", "-q", "-f").time_to(MARK)
+            "ml submit -f, first line",
+            lambda: stage.ml(home, tree, "submit", "train.py", "-q", "-f").time_to(MARK),
         ),
         Case("podman run, first line", _bare(stage, tree)),
     ]
@@ -146,7 +152,7 @@ def big_tree(stage: Scene, count: int) -> list[Row]:
         Case("ssh host true", stage.program(stage.ssh("true")).time_to_end),
         Case(
             "ml submit, 200 MB unchanged",
-            stage.ml(home, tree, "submit", ".", "-q").time_to_end,
+            stage.ml(home, tree, "submit", "train.py", "-q").time_to_end,
             lambda: stage.settle(home),
         ),
     ]
@@ -219,8 +225,8 @@ def memory(stage: Scene) -> list[str]:
     """Lines about the workers that are idle now."""
     lines = []
     for name, home in (("over SSH", stage.remote), ("local", stage.local)):
-        if (stage.base(home) / "run" / "worker.json").exists():
-            found = resident(stage.worker(home)) / MIB
+        if worker := stage.worker(home):
+            found = resident(int(worker["pid"])) / MIB
             lines.append(
                 f"{'idle worker, ' + name:<30} {found:8.1f} MiB   aim <= 60   {told(holds=found <= 60)}"
             )

@@ -18,7 +18,7 @@ import typer
 
 from fetchml_cli.lazy import COMMANDS
 from fetchml_core import __version__
-from fetchml_core.errors import CLASSES
+from fetchml_core.errors import CLASSES, ConfigError, HostError
 
 if TYPE_CHECKING:
     from typer._click import Command, Parameter
@@ -29,13 +29,19 @@ FILES = (
     ("~/.ml/config.toml", "The profile: which host, with which key. Without it jobs run on this machine."),
     ("~/.ml/config-NAME.toml", "The profile that --profile NAME reads."),
     ("~/.ml/local", "Base folder of the jobs that run on this machine."),
-    ("~/.ml/cache", "Hashes of files sent before; may be removed at any time."),
+    ("~/.ml/cache", "Hashes of files, and submissions that got no answer yet."),
 )
 HOST_FILES = (
     ("BASE/worker.yaml", "The worker file; without it its defaults count."),
     ("BASE/server.yaml", "The api file: who may do what; without it authentication is off."),
     ("BASE/run/worker.log", "What a worker that was started on demand has to say."),
     ("BASE/data", "Queue, snapshots and jobs, unless base_path in the worker file names another folder."),
+)
+HOST_STATUSES = (
+    ("0", "It did what was asked."),
+    ("1", HostError.__doc__ or ""),
+    ("2", "What was typed cannot be used."),
+    ("3", ConfigError.__doc__ or ""),
 )
 ENVIRONMENT = (
     ("CLI_CONFIG", "Names the profile file to use instead of ~/.ml/config.toml."),
@@ -100,9 +106,9 @@ def _paragraphs(texts: Iterable[str]) -> str:
 
 
 def _lines(text: str) -> str:
-    """Break running text into source lines of at most 110 characters; roff joins them again."""
+    """Break running text into short source lines; roff joins them again."""
     # broken before it is escaped: a hyphen is no place to break, and a line never begins with a lone escape
-    wrapped = textwrap.wrap(" ".join(text.split()), 110, break_on_hyphens=False, break_long_words=False)
+    wrapped = textwrap.wrap(" ".join(text.split()), 70, break_on_hyphens=False, break_long_words=False)
     return "\n".join(roff(line) for line in wrapped)
 
 
@@ -111,7 +117,7 @@ def _list(pairs: Pairs) -> str:
 
 
 def _see(*names: str) -> str:
-    return ",\n".join(f".BR {roff(name)} (1)" for name in names).replace(" (1),", " (1),")
+    return " ,\n".join(f".BR {roff(name)} (1)" for name in names).replace("(1) ,", "(1),")
 
 
 # --- ml and its verbs ---------------------------------------------------------------------------------------
@@ -120,7 +126,7 @@ def _see(*names: str) -> str:
 def _program() -> str:
     verbs = [(f"ml {name}", summary) for name, (_, summary) in COMMANDS.items()]
     sections = (
-        ("DESCRIPTION", _paragraphs(_DESCRIPTION)),
+        ("DESCRIPTION", _paragraphs(_DESCRIPTION.split("\n\n"))),
         ("COMMANDS", _list(verbs)),
         (
             "OPTIONS",
@@ -136,14 +142,16 @@ def _program() -> str:
     return _page("ml", "Run training jobs over SSH on the machines you own.", synopsis, *sections)
 
 
-_DESCRIPTION = (
-    "ml freezes a folder of code, hands it to a host over SSH and returns the number of a job. On the host a durable "
-    "queue holds the job, and a worker runs it in a hardened Podman container. The client may disconnect at any time.",
-    "Without a profile, or with one that names no host, jobs run on this machine; where Podman cannot be used there, "
-    "they run as plain processes, and every one of them is marked 'not sandboxed'.",
-    "Data goes to standard output, talk to standard error. Where standard output is no terminal, tables are separated "
-    "by tabs and have no head, and times are in seconds and RFC 3339.",
-)
+_DESCRIPTION = """
+ml freezes a folder of code, hands it to a host over SSH and returns the number of a job. On the host a durable
+queue holds the job, and a worker runs it in a hardened Podman container. The client may disconnect at any time.
+
+Without a profile, or with one that names no host, jobs run on this machine; where Podman cannot be used there,
+they run as plain processes, and every one of them is marked 'not sandboxed'.
+
+Data goes to standard output, talk to standard error. Where standard output is no terminal, tables are separated
+by tabs and have no head, and times are in seconds and RFC 3339.
+"""
 
 
 def _exit_statuses() -> str:
@@ -184,26 +192,30 @@ def _term(param: Parameter) -> str:
     if param.param_type_name == "argument":
         return shown
     known: Any = param
-    names = ", ".join(sorted([*known.opts, *known.secondary_opts], key=len))
+    names = ", ".join([*known.opts, *known.secondary_opts])
     return names if known.is_flag else f"{names} {shown}"
 
 
 def _help(param: Parameter) -> str:
     known: Any = param
     text: str = known.help or ""
-    if not known.is_flag and isinstance(param.default, int) and param.default:
+    if type(param.default) is int and param.default:
         text += f" Default: {param.default}."
-    if known.multiple:
+    if getattr(known, "multiple", False):
         text += " May be given several times."
     return text
 
 
-def _statuses(text: str) -> Iterator[tuple[str, str]]:
-    """Yield number and meaning of a docstring's ``0 queued; 2 usage``; a semicolon in brackets separates nothing."""
+def _statuses(text: str) -> list[tuple[str, str]]:
+    """Return number and meaning of a docstring's ``0 queued; 2 usage``; a semicolon in brackets separates nothing."""
+    found: list[tuple[str, str]] = []
     for part in re.split(r"; (?![^(]*\))", text.rstrip(".")):
         number, _, meaning = part.partition(" ")
         if number.isdigit():
-            yield number, (meaning or "it did what was asked") + "."
+            found.append((number, (meaning or "it did what was asked") + "."))
+        else:  # a remark about the one before it
+            found[-1] = (found[-1][0], f"{found[-1][1].rstrip('.')}; {part}.")
+    return found
 
 
 # --- programs of the host -----------------------------------------------------------------------------------
@@ -217,13 +229,10 @@ def _host_program(parser: argparse.ArgumentParser) -> str:
     word = "COMMAND [OPTIONS]" if subs else "[OPTIONS]"
     other = "fetchml-agent" if parser.prog == "fetchml-worker" else "fetchml-worker"
     sections = (
-        ("DESCRIPTION", _paragraphs([about, *_HOST_TEXTS[parser.prog]])),
+        ("DESCRIPTION", _paragraphs([about, *_HOST_TEXTS[parser.prog].split("\n\n")])),
         ("COMMANDS", _list((name, text[0].upper() + text[1:] + ".") for name, text in commands)),
         ("OPTIONS", options.rstrip("\n")),
-        (
-            "EXIT STATUS",
-            _list((str(cls.status), (cls.__doc__ or "").splitlines()[0]) for cls in CLASSES.values()),
-        ),
+        ("EXIT STATUS", _list(HOST_STATUSES)),
         ("ENVIRONMENT", _list(HOST_ENVIRONMENT)),
         ("FILES", _list(HOST_FILES)),
         ("SEE ALSO", _see("ml", other, "podman")),
@@ -232,15 +241,16 @@ def _host_program(parser: argparse.ArgumentParser) -> str:
 
 
 _HOST_TEXTS = {
-    "fetchml-agent": (
-        "ml starts it on the host, over SSH, in the version it carries along; nobody has to install it there. It holds "
-        "nothing: every change is in the queue before it is answered.",
-    ),
-    "fetchml-worker": (
-        "A worker claims jobs from the queue of one base and runs them. Where none lives when a job is accepted, one is "
-        "started on demand and ends after a minute without work; this program runs the same worker as a service.",
-        "SIGTERM ends it and leaves its running jobs alone; the next worker of the base takes them up again.",
-    ),
+    "fetchml-agent": """
+ml starts it on the host, over SSH, in the version it carries along; nobody has to install it there. It holds
+nothing: every change is in the queue before it is answered.
+""",
+    "fetchml-worker": """
+A worker claims jobs from the queue of one base and runs them. Where none lives when a job is accepted, one is
+started on demand and ends after a minute without work; this program runs the same worker as a service.
+
+SIGTERM ends it and leaves its running jobs alone; the next worker of the base takes them up again.
+""",
 }
 
 

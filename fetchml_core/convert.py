@@ -1,6 +1,7 @@
 """One converter between attrs classes and plain data, strict about types.
 
-cattrs would turn ``"no"`` into True and 22.9 into 22; here a value has its type or the conversion fails.
+cattrs would turn ``"no"`` into True, 22.9 into 22 and ``"42"`` into ("4", "2"); here a value has its type or the
+conversion fails.
 Unknown fields are ignored: a newer peer or a newer file may have more. (Configuration files forbid them;
 `fetchml_core.config` does that on its own.)
 """
@@ -8,7 +9,8 @@ Unknown fields are ignored: a newer peer or a newer file may have more. (Configu
 from __future__ import annotations
 
 import functools
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar, get_args, get_origin
 
 from cattrs import Converter, transform_error
 from cattrs.errors import BaseValidationError
@@ -33,12 +35,29 @@ def _number(value: Any, _: type) -> float:
     return float(value)
 
 
+def _is_row(kind: Any) -> bool:
+    return get_origin(kind) is tuple and get_args(kind)[1:] == (Ellipsis,)
+
+
+def _row(kind: Any, converter: Converter) -> Callable[[Any, Any], tuple[Any, ...]]:
+    inner = get_args(kind)[0]
+    structure = converter.get_structure_hook(inner)
+
+    def hook(value: Any, _: Any) -> tuple[Any, ...]:
+        if type(value) not in {list, tuple}:  # a str and a dict can be walked through too
+            raise TypeError(f"expected a list, got {type(value).__name__}")
+        return tuple(structure(item, inner) for item in value)
+
+    return hook
+
+
 def strict_converter(**options: Any) -> Converter:
-    """Return a converter whose bool, int, str and float take nothing but themselves."""
+    """Return a converter whose bool, int, str, float and tuple take nothing but themselves."""
     converter = Converter(**options)
     for kind in (bool, int, str):
         converter.register_structure_hook(kind, _exactly(kind))
     converter.register_structure_hook(float, _number)
+    converter.register_structure_hook_factory(_is_row, _row)
     return converter
 
 

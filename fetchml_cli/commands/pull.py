@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from fetchml_cli.remote.client import Client
 
 app = new_app()
-PART = ".part"
+PARTS = ".ml-parts"
+"""Folder in DIR of files that have not come whole, each named by the digest of the whole: none gets its name before."""
 
 
 @app.command()
@@ -57,8 +59,21 @@ def run(cli: Cli, word: str, folder: Path | None = None) -> None:
         try:
             fetched = _pull(cli, client, reply, target)
         except OSError as error:
-            raise explain_os_error(error, "write the results here") from None
+            raise _cannot_write(error, target) from None
     _tell(cli, reply, target, fetched)
+
+
+def _cannot_write(error: OSError, target: Path) -> FetchError:
+    """Explain what our own file system said; what has come so far stays, so that the next pull goes on from there."""
+    told = explain_os_error(error, "write the results here")
+    if told.code == "disk-full":
+        told.message = "no space left here for the results"
+        told.context = told.context or str(target)
+        told.hint = "free space here (df -h; df -i), then pull again: it goes on where it stopped"
+    elif told.code == "not-permitted":
+        told.message = "you may not write the results here"
+    told.hint = told.hint or "name another folder: ml pull JOB DIR"
+    return told
 
 
 def _tell(cli: Cli, reply: ResultsReply, target: Path, fetched: int) -> None:
@@ -73,7 +88,9 @@ def _tell(cli: Cli, reply: ResultsReply, target: Path, fetched: int) -> None:
             {"folder": str(target), "files": files, "fetched": fetched, "skipped": list(reply.skipped)}
         )
         return
-    cli.note(f"{len(reply.files)} files, {format_size(total)}; {fetched} fetched, the others were here")
+    count = "1 file" if len(reply.files) == 1 else f"{len(reply.files)} files"
+    here = len(reply.files) - fetched
+    cli.note(f"{count}, {format_size(total)}" + (f"; {fetched} fetched, {here} here already" if here else ""))
     cli.out.line(str(target))
 
 
@@ -85,21 +102,30 @@ def _pull(cli: Cli, client: Client, reply: ResultsReply, target: Path) -> int:
     target.mkdir(parents=True, exist_ok=True)
     wanted = [file for file in reply.files if not _is_here(target / file.path, file)]
     attempt = len(reply.job.attempts)
+    parts = target / PARTS
+    if wanted:
+        parts.mkdir(exist_ok=True)
     with progress(cli, "download", sum(file.size for file in wanted)) as advance:
         for file in wanted:
             path = target / file.path
             path.parent.mkdir(parents=True, exist_ok=True)
-            if not _fetch(client, FetchRequest(reply.job.id, attempt, file.path), file, path, advance):
-                _fetch(client, FetchRequest(reply.job.id, attempt, file.path), file, path, advance, last=True)
+            part = parts / file.digest
+            request = FetchRequest(reply.job.id, attempt, file.path)
+            if not _fetch(client, request, file, part, advance):
+                _fetch(client, request, file, part, advance, last=True)
+            part.replace(path)
+    with contextlib.suppress(OSError):  # not there, or it holds parts of another pull
+        parts.rmdir()
     return len(wanted)
 
 
 def _check_target(target: Path) -> None:
-    if target.exists() and not target.is_dir():
+    there = next(place for place in (target, *target.parents) if place.exists())
+    if not there.is_dir():
         raise InputError(
             "not-a-folder",
             "results go into a folder, and this is a file",
-            context=str(target),
+            context=str(there),
             hint="name another: ml pull JOB DIR",
         )
 
@@ -133,15 +159,14 @@ def _fetch(
     client: Client,
     request: FetchRequest,
     file: ResultFile,
-    path: Path,
+    part: Path,
     advance: Callable[[int], None],
     *,
     last: bool = False,
 ) -> bool:
-    """Fetch one file, from where a broken transfer stopped; False when what came does not check."""
+    """Fetch one file to *part*, from where a broken transfer stopped; False when what came does not check."""
     from attrs import evolve
 
-    part = path.with_name(path.name + PART)
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
     fd = os.open(part, flags, 0o600)
     try:
@@ -165,7 +190,6 @@ def _fetch(
         os.close(fd)
     if part.stat().st_size == file.size and _digest(part) == file.digest:
         part.chmod(0o755 if file.executable else 0o644)
-        part.replace(path)
         return True
     part.unlink()
     if last:

@@ -126,7 +126,7 @@ class FabricStream:
         """See `ByteStream.read`."""
         try:
             return self._channel.recv(size)
-        except OSError:
+        except (OSError, SSHException, EOFError):  # to read is to write, too: it tells the host to send more
             return b""
 
     def write(self, data: bytes) -> None:
@@ -157,7 +157,7 @@ class FabricStream:
         return last_lines(self._words)
 
     def _keep_last_words(self) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, SSHException, EOFError):
             while chunk := self._channel.recv_stderr(STDERR_KEPT):
                 self._words = (self._words + chunk)[-STDERR_KEPT:]
 

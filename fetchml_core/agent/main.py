@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import fetchml_core
 from fetchml_core.clock import Clock
@@ -26,6 +26,9 @@ from fetchml_core.service.perform import perform
 from fetchml_core.wire.frame import MAGIC
 from fetchml_core.wire.messages import OLDEST_PROTOCOL, PROTOCOL, Call, Hello, Welcome
 from fetchml_core.wire.session import Data, Event, ServerSession, send, send_data
+
+if TYPE_CHECKING:
+    import argparse
 
 _WAITING = 64
 """Events read ahead of the use case that takes them: bounds memory during an upload."""
@@ -194,6 +197,8 @@ def _converse(talk: Conversation, base: Path, embedded: bool, environ: Mapping[s
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command; the manual page is made from it."""
+    import argparse  # not for `serve`, which is what a client starts
+
     parser = argparse.ArgumentParser(
         prog="fetchml-agent", description="Speak FetchML's protocol on stdin and stdout."
     )
@@ -204,8 +209,6 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run ``fetchml-agent``: speak the protocol on stdin and stdout."""
-    import argparse  # not for `serve`, which is what a client starts
-
     options = make_parser().parse_args(arguments)
     sys.stdout.buffer.write(MAGIC)
     sys.stdout.buffer.flush()

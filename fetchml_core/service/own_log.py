@@ -13,7 +13,7 @@ _LEVELS = {"warn": "WARNING"}
 
 
 def start_logging(config: LoggingConfig, base: Path, who: str) -> logging.Logger:
-    """Return the program's logger, set up as *config* says.
+    """Return the program's logger, set up as *config* says; to stderr an agent writes warnings at least.
 
     Args:
         config: Level and file.
@@ -25,6 +25,8 @@ def start_logging(config: LoggingConfig, base: Path, who: str) -> logging.Logger
     """
     logger = logging.getLogger("fetchml")
     handler: logging.Handler = logging.StreamHandler()
+    if who == "agent":
+        handler.setLevel(logging.WARNING)  # its stderr is what a client shows when the link breaks
     if config.file:
         path = base / config.file
         try:

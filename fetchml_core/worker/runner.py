@@ -59,6 +59,7 @@ class Runner(threading.Thread):
         image: The image it runs in.
         advance: Records a change of the attempt in the queue and returns the job.
         ended: Called at the very end.
+        fresh: The attempt was claimed just now, so that no worker before this one can have launched it.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Runner(threading.Thread):
         advance: Callable[[Job, Change | Stop], Job],
         make_started: Callable[[Launched], Started],
         ended: Callable[[], None],
+        fresh: bool,
     ) -> None:
         super().__init__(name=f"job-{job.id}", daemon=True)
         self.job = job
@@ -80,10 +82,11 @@ class Runner(threading.Thread):
         self._advance = advance
         self._make_started = make_started
         self._ended = ended
+        self._fresh = fresh
         self._log = logging.getLogger("fetchml")
         self._places = host.data.attempt(job.id, self._attempt.number)
         self._metrics = _MetricFile(self._places.metrics, self._places.control)
-        self._stop: Stop | None = job.stop
+        self._stop_wish: Stop | None = job.stop  # `_stop` is a method of Thread
         self._wake_reader, self._wake_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._detach = False
         self.finished = False
@@ -97,8 +100,8 @@ class Runner(threading.Thread):
 
     def ask_to_stop(self, stop: Stop) -> None:
         """Pass on a wish to end the job; a sharper one may follow."""
-        if stop != self._stop:
-            self._stop = stop
+        if stop != self._stop_wish:
+            self._stop_wish = stop
             self._wake()
 
     def detach(self) -> None:
@@ -150,8 +153,8 @@ class Runner(threading.Thread):
 
     def _not_started(self, error: FetchError) -> Outcome:
         self._log.error("job %d: %s", self.job.id, error)
-        if self._stop is not None:
-            return judge(None, self._stop)
+        if self._stop_wish is not None:
+            return judge(None, self._stop_wish)
         return refused(error)
 
     def _start(self) -> Outcome:
@@ -161,9 +164,10 @@ class Runner(threading.Thread):
         ):  # a worker before this one died between the job's start and its record of it
             return self._judge()
         spec = self._spec()
-        self._clean(spec.name)
-        if self._stop is not None:
-            return judge(None, self._stop)
+        if not self._fresh:
+            self._clean(spec.name)
+        if self._stop_wish is not None:
+            return judge(None, self._stop_wish)
         if self.job.spec.image and isinstance(self._launcher, ProcessLauncher):
             raise HostError(
                 "image-needs-podman",
@@ -172,10 +176,19 @@ class Runner(threading.Thread):
                 hint="submit again without --image, or make Podman work on the host",
             )
         self._prepare()
-        launch = self._launcher.launch(spec)
+        launch = self._launch(spec)
         self.job = self._advance(self.job, self._make_started(launch))
-        self._stop = self._stop or self.job.stop
+        self._stop_wish = self._stop_wish or self.job.stop
         return self._watch(launch)
+
+    def _launch(self, spec: LaunchSpec) -> Launched:
+        try:
+            return self._launcher.launch(spec)
+        except HostError as error:
+            if error.code != "container-exists":
+                raise
+        self._clean(spec.name)  # of a queue that lay here before: its ids began at 1 too
+        return self._launcher.launch(spec)
 
     def _prepare(self) -> None:
         """Make the attempt's folders, the workspace from the snapshot."""
@@ -219,7 +232,7 @@ class Runner(threading.Thread):
 
     def _watch(self, launch: Launched) -> Outcome:
         """Give the go, then wait for the end; stop the job when asked or when its time is over."""
-        if self._stop is None:
+        if self._stop_wish is None:
             with contextlib.suppress(FetchError):  # its init is gone: the record, or the lack of one, tells
                 self._launcher.go(launch, self._places.folder)
         pidfd = self._launcher.open_pidfd(launch)
@@ -228,7 +241,7 @@ class Runner(threading.Thread):
             while pidfd is not None and not self._wait(pidfd, stopping):
                 self._metrics.collect()
                 self._check_time()
-                stopping.drive(self._stop)
+                stopping.drive(self._stop_wish)
         finally:
             if pidfd is not None:
                 os.close(pidfd)
@@ -251,11 +264,11 @@ class Runner(threading.Thread):
 
     def _check_time(self) -> None:
         limit, started = self.job.spec.time_limit, self._attempt.started_at
-        if limit is None or started is None or self._stop is not None:
+        if limit is None or started is None or self._stop_wish is not None:
             return
         if self._host.clock.now() - started >= limit:
             self.job = self._advance(self.job, time_limit_stop(limit))
-            self._stop = self.job.stop
+            self._stop_wish = self.job.stop
 
     def _judge(self) -> Outcome:
         from attrs import evolve
@@ -266,7 +279,7 @@ class Runner(threading.Thread):
         launch = self._attempt.launch
         container = self._image if launch is not None and launch.launcher == "podman" else ""
         oom = bool(launch and launch.cgroup and oom_kills(launch.cgroup))
-        outcome = judge(self._record(), self._stop, image=container, log_tail=tail, oom=oom)
+        outcome = judge(self._record(), self._stop_wish, image=container, log_tail=tail, oom=oom)
         with contextlib.suppress(FetchError, OSError):
             store = BlobStore(self._host.data.blobs)
             manifest = load_manifest(store, self.job.spec.snapshot)

@@ -142,9 +142,9 @@ class Worker:
             if job is None:
                 return
             self._log.info("job %d: claimed, attempt %d", job.id, len(job.attempts))
-            self._watch(job)
+            self._watch(job, fresh=True)
 
-    def _watch(self, job: Job) -> None:
+    def _watch(self, job: Job, *, fresh: bool = False) -> None:
         runner = Runner(
             self._host,
             self._launcher,
@@ -153,6 +153,7 @@ class Worker:
             advance=self._advance,
             make_started=self._started,
             ended=self._poke,
+            fresh=fresh,
         )
         self._runners[job.id] = runner
         runner.start()

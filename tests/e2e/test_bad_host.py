@@ -46,13 +46,12 @@ def test_no_such_host(ml, home):
     """A name without an address."""
     profile(home, worker_host="no-such-host.invalid")
 
-    refused(
-        ml,
-        6,
-        ["submit", "job"],
-        """
-        """,
-    )
+    done = ml.fails(6, "submit", "job")
+
+    what, why, hint = done.stderr.splitlines()
+    assert what == "error: host-not-found: no address is known for no-such-host.invalid"
+    assert why.startswith("  context  ")  # in the resolver's words
+    assert hint == "  hint     check worker_host in the profile, or add the host to ~/.ssh/config"
 
 
 def test_closed_port(ml, home):
@@ -65,6 +64,9 @@ def test_closed_port(ml, home):
         6,
         ["submit", "job"],
         """
+        error: connection-refused: nothing listens on 127.0.0.1 port <port>
+          context  alice@127.0.0.1:<port>
+          hint     check worker_port in the profile, and that sshd runs there
         """,
         port=port,
     )
@@ -83,6 +85,9 @@ def test_no_answer(ml, home):
             6,
             ["status"],
             """
+            error: ssh-timeout: alice@127.0.0.1:<port> accepts connections but did not greet within 1 s
+              context  timed out
+              hint     ssh -p <port> alice@127.0.0.1 true (or raise default_timeout)
             """,
             port=port,
         )
@@ -108,6 +113,9 @@ def test_wrong_port(ml, home):
             6,
             ["submit", "job"],
             """
+            error: not-ssh: alice@127.0.0.1:<port> does not speak SSH
+              context  it says: HTTP/1.0 400 Bad Request
+              hint     check worker_port in the profile
             """,
             port=port,
         )
@@ -126,6 +134,9 @@ def test_key_that_is_refused(ml, home, server):
         4,
         ["submit", "job"],
         """
+        error: ssh-key-refused: root@127.0.0.1:<port> does not accept your SSH key
+          context  refused: <home>/.ssh/id_ed25519
+          hint     ssh-copy-id -p <port> root@127.0.0.1
         """,
         port=server.port,
         home=home.path,
@@ -143,6 +154,9 @@ def test_no_key_at_all(ml, home, server):
         4,
         ["status"],
         """
+        error: ssh-key-refused: root@127.0.0.1:<port> does not accept your SSH key
+          context  no key could be offered
+          hint     make a key with ssh-keygen -t ed25519, then ssh-copy-id -p <port> root@127.0.0.1
         """,
         port=server.port,
         home=home.path,
@@ -158,6 +172,9 @@ def test_unknown_host_key(ml, home, server):
         6,
         ["submit", "job"],
         """
+        error: host-key-unknown: the host key of root@127.0.0.1:<port> is not known; nothing was sent to it
+          context  shown ssh-ed25519 <fingerprint>
+          hint     compare it with the host's admin, then ssh -p <port> root@127.0.0.1 true (or ssh-keyscan -p <port> 127.0.0.1 >> <home>/.ssh/known_hosts)
         """,
         port=server.port,
         home=home.path,
@@ -170,6 +187,7 @@ def test_changed_host_key(ml, home, server, proxy):
     way = proxy(server.host, server.port)
     home.trust(server, way)
     profile(home, worker_host=server.host, worker_user=server.user, worker_port=way.port)
+    known = server.fingerprint
     server.change_host_key()
 
     refused(
@@ -177,9 +195,14 @@ def test_changed_host_key(ml, home, server, proxy):
         6,
         ["submit", "job"],
         """
+        error: host-key-changed: the host key of root@127.0.0.1:<port> is not the one you know; nothing was sent to it
+          context  shown ssh-ed25519 <shown>; known ssh-ed25519 <known> at <home>/.ssh/known_hosts:3
+          hint     ask its admin whether the key was changed, then ssh-keygen -R '[127.0.0.1]:<port>' -f <home>/.ssh/known_hosts
         """,
         port=way.port,
         home=home.path,
+        shown=server.fingerprint,
+        known=known,
     )
     assert nothing_started(server)
     log = server.log.read_text("utf-8")
@@ -202,6 +225,8 @@ def test_wrong_api_key(ml, home, server):
         4,
         ["submit", "job"],
         """
+        error: key-unknown: this host does not know the API key
+          hint     compare the profile's api_key with the one you were given, or ask the host's admin
         """,
         base=base,
     )

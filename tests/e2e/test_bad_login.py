@@ -38,6 +38,9 @@ def test_too_much_noise(ml, server):
         6,
         ["status"],
         """
+        error: noisy-login: a login script on the host printed more than 64 KiB before the agent could speak
+          context  it begins: Welcome to box1
+          hint     make ~/.bashrc there silent for shells that are not interactive
         """,
     )
 
@@ -51,6 +54,9 @@ def test_login_script_that_exits(ml, server):
         6,
         ["status"],
         """
+        error: agent-not-started: the login at 127.0.0.1 worked, but its shell ended before the agent could speak
+          context  it said: This account is closed.
+          hint     does the account have a login shell, and nothing in ~/.bashrc that exits?
         """,
         port=server.port,
     )
@@ -63,7 +69,7 @@ def path_of(sshd, home, tmp_path):
     def make(**programs: str):
         folder = tmp_path / "path"
         folder.mkdir()
-        for name in ("sh", "env", "cat", "rm", "mkdir"):
+        for name in ("sh", "tr", "cut"):
             (folder / name).symlink_to(shutil.which(name) or name)
         for name, text in programs.items():
             (folder / name).write_text(text, "utf-8")
@@ -88,13 +94,15 @@ def test_no_python(ml, path_of):
         1,
         ["status"],
         """
+        error: python-missing: there is no Python on the host: 3.10 or newer is needed
+          hint     on the host: apt install python3
         """,
     )
 
 
 def test_old_python(ml, path_of):
     """A host with an older Python only: the version found, the version needed."""
-    old = '#!/bin/sh\necho "Python 3.8.10"\nexit 1\n'
+    old = '#!/bin/sh\n[ "$1" = -V ] && echo "Python 3.8.10" && exit\nexit 97\n'
     path_of(python3=old)
 
     refused(
@@ -102,6 +110,9 @@ def test_old_python(ml, path_of):
         1,
         ["status"],
         """
+        error: python-too-old: the host's Python is too old: 3.10 or newer is needed
+          context  found python3=Python3.8.10
+          hint     install a newer one on the host so that python3.11, or another from 3.10 on, is on its PATH
         """,
     )
 
@@ -118,6 +129,8 @@ def test_worker_file_over_ssh(ml, server):
         3,
         ["submit", "job"],
         """
+        error: config-invalid: <base>/worker.yaml:2:1: unknown key 'max_wrokers'
+          hint     did you mean max_workers?
         """,
         base=base,
     )

@@ -70,6 +70,7 @@ def test_wait_for_several(way):
     host.ml.fails(0, "wait", succeeds)
     host.ml.fails(7, "wait", succeeds, cancelled)
     host.ml.fails(8, "wait", succeeds, cancelled, slow)
+    host.ml.fails(1, "wait", cancelled, slow, fails)
     host.ml.fails(1, "wait", f"{succeeds}-{cancelled}")
 
     running = str(host.submit("gate()\n"))

@@ -178,6 +178,11 @@ class Way:
         """Digests of the blobs the host has."""
         return {path.name for path in (self.data / "blobs").rglob("*") if path.is_file()}
 
+    def blob_bytes(self) -> int:
+        """How many bytes of whole blobs the host has."""
+        files = [path for path in (self.data / "blobs").rglob("*") if path.is_file() and len(path.name) == 64]
+        return sum(path.stat().st_size for path in files)
+
     def end(self) -> None:
         """End all jobs, so that no container outlives the test."""
         if not (self.data / "queue").exists():
@@ -229,16 +234,18 @@ def _python_for(account: Account, folder: Path) -> str:
     bin_folder.mkdir(parents=True)
     packages.mkdir(parents=True)
     (packages / "ours.pth").write_text(f"{ROOT}\n{sysconfig.get_path('purelib')}\n", "utf-8")
+    python = bin_folder / "python3"
     for base in (Path(sys.base_prefix, "bin", f"python{version}"), Path(f"/usr/bin/python{version}")):
-        python = bin_folder / "python3"
         python.unlink(missing_ok=True)
         python.symlink_to(base)
         (folder / "pyvenv.cfg").write_text(f"home = {base.parent}\nversion = {version}\n", "utf-8")
         # By way of sh: what the account itself starts counts, not what setpriv still may.
         argv = [*account.podman.prefix, "sh", "-c", f'exec {python} -E -c "import fetchml_cli.main, typer"']
         if subprocess.run(argv, cwd="/", capture_output=True, check=False).returncode == 0:
-            return str(python)
-    missing("rootless", f"{account.name} may run no Python {version} that reads {ROOT} and its packages")
+            break
+    else:
+        missing("rootless", f"{account.name} may run no Python {version} that reads {ROOT} and its packages")
+    return str(python)
 
 
 def _path_without_podman(folder: Path) -> str:
