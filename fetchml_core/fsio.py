@@ -145,6 +145,10 @@ def open_below(folder: Path, relative: str) -> int:
     parts = relative.split("/")
     if any(part in {"", ".", ".."} or "\0" in part for part in parts):
         raise HostError("not-a-plain-file", "this name leaves the folder", context=relative)
+    try:
+        os.fsencode(relative)
+    except UnicodeEncodeError:  # a peer may send any text
+        raise HostError("not-a-plain-file", "no file has such a name", context=ascii(relative)) from None
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for part in parts[:-1]:

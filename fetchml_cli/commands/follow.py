@@ -25,6 +25,51 @@ if TYPE_CHECKING:
 
 TRIES = 5
 """How often a lost link is dialled again before the command gives up; the pauses are 1, 2, 4, 8, 16 s."""
+HELD_S = 30.0
+"""A link that held so long was a good one: its loss is the first of a new count."""
+
+
+class Link:
+    """The connection of a command that follows or waits, replaced when it breaks.
+
+    Args:
+        cli: The surroundings.
+        profile: The host's.
+        client: The first connection.
+        again: The command that comes back, for the case that the link stays lost.
+        goes_on: Says that nothing has happened to what runs.
+    """
+
+    def __init__(
+        self, cli: Cli, profile: Profile, client: Client, *, again: str, goes_on: str = "the job goes on"
+    ) -> None:
+        self._cli = cli
+        self._profile = profile
+        self._again = with_profile(cli, again)
+        self._goes_on = goes_on
+        self._tries = 0
+        self._since = cli.clock.boot().seconds
+        self.client = client
+
+    def dial_again(self, error: UnreachableError) -> None:
+        """Wait and connect; raise *error* or its successor when it was tried often enough."""
+        self.client.close()
+        if self._cli.clock.boot().seconds - self._since >= HELD_S:
+            self._tries = 0
+        while self._tries < TRIES:
+            pause = 2**self._tries
+            self._cli.note(f"{error.message}; {self._goes_on}, connecting again in {pause} s")
+            self._cli.clock.sleep(pause)
+            self._tries += 1
+            try:
+                self.client = connect(self._cli, self._profile)
+            except UnreachableError as again:
+                error = again
+            else:
+                self._since = self._cli.clock.boot().seconds
+                return
+        error.hint = f"{self._goes_on}: {self._again}"
+        raise error
 
 
 class LogPrinter:
@@ -87,34 +132,19 @@ class Follower:
             self._printer.close()
 
     def _follow(self, client: Client, tail: int | None) -> Job:
-        tries = 0
+        link = Link(self._cli, self._profile, client, again=f"ml logs -f {self._id}")
         while True:
             request = LogsRequest(
                 str(self._id), attempt=self._attempt, offset=self._offset, tail=tail, follow=True
             )
             try:
-                reply: LogsReply = client.call("logs", request, on_item=self._news, on_data=self._data)
+                reply: LogsReply = link.client.call("logs", request, on_item=self._news, on_data=self._data)
             except UnreachableError as error:
-                client.close()
-                tries = 0 if self._offset != request.offset else tries
-                client, tries = self._dial_again(error, tries)
+                link.dial_again(error)
                 tail = None if self._offset or self._attempt else tail
                 continue
-            client.close()
+            link.client.close()
             return reply.job
-
-    def _dial_again(self, error: UnreachableError, tries: int) -> tuple[Client, int]:
-        """Wait and connect; raise *error* or its successor when it was tried often enough."""
-        while tries < TRIES:
-            self._cli.note(f"{error.message}; the job goes on, connecting again in {2**tries} s")
-            self._cli.clock.sleep(2**tries)
-            tries += 1
-            try:
-                return connect(self._cli, self._profile), tries
-            except UnreachableError as again:
-                error = again
-        error.hint = "the job goes on: " + with_profile(self._cli, f"ml logs -f {self._id}")
-        raise error
 
     def _data(self, chunk: bytes) -> None:
         self._offset += len(chunk)

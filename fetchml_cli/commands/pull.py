@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fetchml_cli.remote.client import Client
 
 app = new_app()
+WARNED = 10  # entries that cannot come; more lines would hide the rest
 PARTS = ".ml-parts"
 """Folder in DIR of files that have not come whole, each named by the digest of the whole: none gets its name before."""
 
@@ -78,8 +79,11 @@ def _cannot_write(error: OSError, target: Path) -> FetchError:
 
 def _tell(cli: Cli, reply: ResultsReply, target: Path, fetched: int) -> None:
     total = sum(file.size for file in reply.files)
-    for path in reply.skipped:
-        cli.warn(f"left on the host, it is no plain file: {path}")
+    for path in reply.skipped[:WARNED]:
+        reason = "it is no plain file" if path.isprintable() else "its name has control characters"
+        cli.warn(f"left on the host, {reason}: {path}")
+    if len(reply.skipped) > WARNED:
+        cli.warn(f"left on the host, {len(reply.skipped) - WARNED} more")
     if not reply.job.state.final:
         cli.warn(f"job {reply.job.id} is {reply.job.state.value}: these are its results so far")
     if cli.json:

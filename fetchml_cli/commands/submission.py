@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from fetchml_core.snapshot.tree import TreePlan
 
 TRIES = 3
+ASKS = 5
+"""How often an answer is asked for that a broken link swallowed; the pauses are 0, 1, 3, 7 s."""
 PENDING_S = 3600.0
 """How long a submission whose answer was lost is remembered, so that repeating it finds the same job."""
 
@@ -173,21 +175,31 @@ def _ask(
 ) -> tuple[SubmitReply, Client]:
     """Send and queue; an answer that a broken link swallowed is asked for again, with the same key."""
     pending = _Pending(cli, profile, spec)
-    for tries in range(TRIES):
-        client = opening.client() if opening is not None and tries == 0 else connect(cli, profile)
+    for tries in range(ASKS):
+        client = None
         try:
+            client = opening.client() if opening is not None and tries == 0 else connect(cli, profile)
             send_snapshot(cli, client, found)
             key = pending.remember()
             reply: SubmitReply = client.call("submit", SubmitRequest(key, spec))
         except UnreachableError as error:
-            client.close()
-            if tries + 1 == TRIES or not pending.asked:
+            _close(client)
+            if not pending.asked:
+                raise
+            if tries + 1 == ASKS:
+                error.hint = "the host may have queued the job: type the same again, it makes no second one"
                 raise
             cli.note(f"{error.message}; asking again for the same job")
+            cli.clock.sleep(2**tries - 1)
         except BaseException:
-            client.close()
+            _close(client)
             raise
         else:
             pending.forget()
             return reply, client
     raise AssertionError  # the loop returns or raises
+
+
+def _close(client: Client | None) -> None:
+    if client is not None:
+        client.close()

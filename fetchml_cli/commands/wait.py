@@ -19,7 +19,7 @@ from fetchml_cli.commands.common import (
     wait_status,
     with_profile,
 )
-from fetchml_cli.commands.follow import end_lines
+from fetchml_cli.commands.follow import Link, end_lines
 from fetchml_cli.lazy import new_app
 from fetchml_cli.output.jobs import job_fields
 from fetchml_core.errors import UnreachableError
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 app = new_app()
 RAN_OUT = 9
-TRIES = 5
 MAX_JOBS = 10_000
 
 
@@ -100,7 +99,14 @@ def wait_for(
         WaitedLongEnough: *limit* ran out.
         Detached: Ctrl-C.
     """
-    waiting = _Waiting(cli, profile, limit, client or connect(cli, profile))
+    link = Link(
+        cli,
+        profile,
+        client or connect(cli, profile),
+        again=f"ml wait {' '.join(words)}",
+        goes_on="the jobs go on",
+    )
+    waiting = _Waiting(link, limit)
     try:
         return waiting.run(words)
     except KeyboardInterrupt:
@@ -113,44 +119,36 @@ def wait_for(
 class _Waiting:
     """Waits over as many connections as it takes."""
 
-    def __init__(self, cli: Cli, profile: Profile, limit: float | None, client: Client) -> None:
-        self._cli = cli
-        self._profile = profile
+    def __init__(self, link: Link, limit: float | None) -> None:
+        self._link = link
         self._ran_out = threading.Event()
-        self._client = client
         self._timer = threading.Timer(threading.TIMEOUT_MAX if limit is None else limit, self._give_up)
         self._timer.daemon = True
         self._timer.start()
 
     def run(self, words: tuple[str, ...]) -> list[Job]:
         """Wait to the end."""
-        tries = 0
-        while True:
+        ids: tuple[str, ...] = ()
+        while not self._ran_out.is_set():
             try:
-                if not tries:  # "last" shall mean the same job after a lost link
-                    named: ListReply = self._client.call("list", ListRequest(words, limit=MAX_JOBS))
-                    words = tuple(str(job.id) for job in named.jobs)
-                reply: WaitReply = self._client.call("wait", WaitRequest(words), on_item=_ignore)
+                if not ids:  # "last" shall mean the same job after a lost link
+                    named: ListReply = self._link.client.call("list", ListRequest(words, limit=MAX_JOBS))
+                    ids = tuple(str(job.id) for job in named.jobs)
+                reply: WaitReply = self._link.client.call("wait", WaitRequest(ids), on_item=_ignore)
                 return list(reply.jobs)
             except UnreachableError as error:
-                if self._ran_out.is_set():
-                    raise WaitedLongEnough from None
-                if tries == TRIES:
-                    raise
-                self._client.close()
-                self._cli.note(f"{error.message}; the jobs go on, connecting again in {2**tries} s")
-                self._cli.clock.sleep(2**tries)
-                tries += 1
-                self._client = connect(self._cli, self._profile)
+                if not self._ran_out.is_set():
+                    self._link.dial_again(error)
+        raise WaitedLongEnough
 
     def close(self) -> None:
         """Let go of timer and connection."""
         self._timer.cancel()
-        self._client.close()
+        self._link.client.close()
 
     def _give_up(self) -> None:
         self._ran_out.set()
-        self._client.close()
+        self._link.client.close()
 
 
 def _ignore(_: JobNews) -> None:

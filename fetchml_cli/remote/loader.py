@@ -152,6 +152,7 @@ def become(folder: Path, base: Path, facts: Answer, reader: BinaryIO) -> None:
     writer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     serve(reader, writer, base=base, embedded="build" not in facts)
+    gc.freeze()  # the end of the interpreter would look through everything for garbage, and the host has better to do
 
 
 def main(reader: Any) -> None:

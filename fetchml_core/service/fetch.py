@@ -23,7 +23,7 @@ def run(context: Context, request: FetchRequest) -> Nothing:
             "no-such-result", f"job {job.id} has no such result file", context=request.path[:200]
         ) from None
     with file:
-        file.seek(max(0, request.offset))
+        file.seek(min(max(0, request.offset), os.fstat(file.fileno()).st_size))
         while chunk := file.read(CHUNK):
             context.talk.data(chunk)
     return Nothing()

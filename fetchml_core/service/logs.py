@@ -21,6 +21,7 @@ LOOKS_PER_NEWS = 20
 LOOKS_PER_HEALING = 200
 """Every so many looks a worker that has died, or could not be started, is started again."""
 MAX_TAIL = 8 << 20
+_FARTHEST = 1 << 62
 
 
 def run(context: Context, request: LogsRequest) -> LogsReply:
@@ -103,7 +104,7 @@ class _Follower:
         self._attempt = attempt
         self._control = control
         self._fresh = True
-        self._offset = request.offset if attempt == request.attempt else 0
+        self._offset = min(max(0, request.offset), _FARTHEST) if attempt == request.attempt else 0
         if first and not self._offset and request.tail is not None:
             self._offset = tail_offset(control, request.tail)
 

@@ -30,8 +30,9 @@ def run(context: Context, request: ResultsRequest) -> ResultsReply:
     folder = context.host.data.attempt(job.id, job.attempt.number).results
     files: list[ResultFile] = []
     skipped: list[str] = []
-    for path, plain in _walk(folder, ""):
-        if not plain or not _printable(path):
+    for path, plain in _walk(folder):
+        measured = _measure(folder, path) if plain and _printable(path) else None
+        if measured is None:
             skipped.append(path)
             continue
         if len(files) >= MAX_FILES:
@@ -41,22 +42,32 @@ def run(context: Context, request: ResultsRequest) -> ResultsReply:
                 context=str(folder),
                 hint="pack them into one file in the job",
             )
-        files.append(_measure(folder, path))
+        files.append(measured)
     return ResultsReply(job, tuple(files), tuple(skipped[:100]))
 
 
-def _walk(folder: Path, below: str) -> Iterator[tuple[str, bool]]:
-    """Yield paths below *folder* and whether each is a plain file; links are named, never followed."""
-    try:
-        entries = sorted(os.scandir(folder / below if below else folder), key=lambda entry: entry.name)
-    except FileNotFoundError:
-        return
-    for entry in entries:
-        path = f"{below}/{entry.name}" if below else entry.name
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(folder, path)
-        else:
-            yield path, entry.is_file(follow_symlinks=False)
+def _walk(folder: Path) -> Iterator[tuple[str, bool]]:
+    """Yield paths below *folder* and whether each is a plain file; links are named, never followed.
+
+    A folder that cannot be listed (nested too deep for a path, gone in this moment) is named like a link.
+    """
+    waiting = [""]
+    while waiting:
+        below = waiting.pop()
+        try:
+            entries = sorted(os.scandir(folder / below), key=lambda entry: entry.name)
+        except OSError:
+            if below:
+                yield below, False
+            continue
+        folders = []
+        for entry in entries:
+            path = f"{below}/{entry.name}" if below else entry.name
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(path)
+            else:
+                yield path, entry.is_file(follow_symlinks=False)
+        waiting += reversed(folders)
 
 
 def _printable(path: str) -> bool:
@@ -64,11 +75,15 @@ def _printable(path: str) -> bool:
     return path.isprintable()
 
 
-def _measure(folder: Path, path: str) -> ResultFile:
-    """Return size and digest of one file."""
+def _measure(folder: Path, path: str) -> ResultFile | None:
+    """Return size and digest of one file; None where the job has just replaced or removed it."""
+    try:
+        file = os.fdopen(open_below(folder, path), "rb")
+    except (OSError, HostError):
+        return None
     digest = hashlib.sha256()
     size = 0
-    with os.fdopen(open_below(folder, path), "rb") as file:
+    with file:
         executable = bool(os.fstat(file.fileno()).st_mode & stat.S_IXUSR)
         while chunk := file.read(1 << 20):
             digest.update(chunk)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -45,7 +46,7 @@ def last_metrics(path: Path) -> list[MetricLine]:
 
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the whole lines; the last may be half-written."""
+    """Yield the whole lines; the last may be half-written, and one at which the disk was full cut short."""
     try:
         fd = open_plain_file(path)
     except FileNotFoundError:
@@ -53,4 +54,5 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
     with os.fdopen(fd, "rb") as file:
         for line in file:
             if line.endswith(b"\n"):
-                yield json.loads(line)
+                with contextlib.suppress(ValueError):
+                    yield json.loads(line)

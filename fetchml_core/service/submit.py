@@ -8,6 +8,7 @@ from fetchml_core.jobs.checks import check_image, check_name, check_time
 from fetchml_core.jobs.job import JobSpec
 from fetchml_core.jobs.states import State
 from fetchml_core.launcher.environment import check_env_names
+from fetchml_core.launcher.spec import check_words
 from fetchml_core.queue.base import claim_order
 from fetchml_core.snapshot.store import BlobStore
 from fetchml_core.units import format_size
@@ -50,8 +51,10 @@ def run(context: Context, request: SubmitRequest) -> SubmitReply:
 def check_spec(spec: JobSpec, worker: WorkerConfig) -> None:
     """Raise InputError for a job that this host would never run."""
     check_name(spec.name)
-    if not spec.argv or sum(map(len, spec.argv)) > MAX_ARGUMENTS or any("\0" in word for word in spec.argv):
+    if not spec.argv or not spec.argv[0] or sum(map(len, spec.argv)) > MAX_ARGUMENTS:
         raise InputError("bad-command", "the command is empty or too long", context=" ".join(spec.argv)[:80])
+    check_words(spec.argv, "an argument")
+    check_words((spec.cwd,), "the start folder")
     if not 1 <= spec.priority <= 10:
         raise InputError("bad-priority", "a priority is 1 to 10", context=str(spec.priority))
     check_time(spec.time_limit)

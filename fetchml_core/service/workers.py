@@ -149,6 +149,8 @@ def _start(host: Host) -> WorkerInfo:
     if process.returncode is None:
         process.returncode = 0  # it lives on without us: no warning about that at the end
         return WorkerInfo(True)
+    if worker_alive(host):  # one that was about to end has seen the job, and stays
+        return worker_info(host)
     problem, hint = _last_words(host.base.worker_log, started_at)
     look = shlex.join(["tail", str(host.base.worker_log)])
     return WorkerInfo(False, problem=problem or "it ended at once", hint=f"on the host: {hint or look}")

@@ -27,6 +27,8 @@ from .runner import Runner
 
 IDLE_S = 60.0
 """How long a worker that was started on demand stays without work."""
+_LOCK_TRIES = 40
+"""A door that looks whether a worker lives holds the lock for an instant: try again for two seconds."""
 POLL_S = 2.0
 """How often the queue is looked at when nobody wakes the worker and no file says otherwise."""
 
@@ -196,12 +198,20 @@ class Worker:
         if not any(job.state is State.QUEUED or job.state.active for job in self._host.queue.jobs()):
             self._log.info("no work for %d s: ending", IDLE_S)
             return True
-        lock = try_lock(self._host.base.worker_lock)
+        lock = self._lock_again()
         if lock is None:
             return True  # another worker took over
         self._lock = lock
         self._idle_since = self._host.clock.boot().seconds
         return False
+
+    def _lock_again(self) -> int | None:
+        for _ in range(_LOCK_TRIES):
+            lock = try_lock(self._host.base.worker_lock)
+            if lock is not None:
+                return lock
+            self._host.clock.sleep(0.05)
+        return None
 
     def _sleep(self) -> None:
         """Wait for a wake-up, the next beat, or the longest time between two looks."""

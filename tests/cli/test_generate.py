@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 
 import pytest
 
 from fetchml_cli import generate, manual
 from fetchml_cli.lazy import COMMANDS
+from tests.support.require import need
 
 
 def test_committed_pages_are_up_to_date():
@@ -59,8 +59,7 @@ def test_text_is_never_a_roff_command(text):
 
 def test_formatter_finds_nothing_to_complain_about(tmp_path):
     """groff, with all warnings on, is silent about every page."""
-    if shutil.which("groff") is None:
-        pytest.skip("this machine has no groff; apt-get install -y groff")
+    need("groff")
     generate.write(tmp_path)
     files = sorted(str(path) for path in tmp_path.glob("*.1"))
 

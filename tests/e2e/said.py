@@ -66,7 +66,7 @@ def same(done: subprocess.CompletedProcess[str], text: str, **names: object) -> 
     expected = textwrap.dedent(text).lstrip("\n")
     assert got == expected, f"it said:\n{got}"
     assert "Traceback" not in got
-    error = got[got.find("error: ") :]
+    error = got[got.find("error: ") :] if "error: " in got else ""
     assert len(error.splitlines()) <= MOST_LINES, got
 
 

@@ -216,7 +216,8 @@ def test_wrong_api_key(ml, home, server):
     base = server.home / "base"
     base.mkdir(mode=0o700)
     (base / "server.yaml").write_text(
-        "auth:\n  enabled: true\n  api_keys:\n    alice:\n      hash: " + "0" * 64 + "\n      admin: true\n", "utf-8"
+        "auth:\n  enabled: true\n  api_keys:\n    alice:\n      hash: " + "0" * 64 + "\n      admin: true\n",
+        "utf-8",
     )
     (base / "server.yaml").chmod(0o600)
 

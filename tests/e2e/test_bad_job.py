@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import resource
+import os
+import pty
 import subprocess
 import sys
 
 import pytest
 
-from tests.e2e.said import local_base, said, script
-from tests.support.ml import ROOT
+from tests.e2e.said import local_base, script
 
 LAUNCHERS = {"process": "launcher: process\n", "podman": "sandbox:\n  limits: best-effort\n"}
+MEASURED = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+"""
 ESCAPES = r"""
     import sys
     sys.stdout.buffer.write(
@@ -53,7 +58,12 @@ def test_exit_3(ml_on):
     assert "failed\t" in ml_on.ok("status")
     assert "exit 3" in ml_on.ok("status")
     outcome = ml_on.json("show", "1")["job"]["attempts"][0]["outcome"]
-    assert (outcome["state"], outcome["code"], outcome["signal"], outcome["failure"]) == ("failed", 3, None, "code")
+    assert (outcome["state"], outcome["code"], outcome["signal"], outcome["failure"]) == (
+        "failed",
+        3,
+        None,
+        "code",
+    )
 
 
 def test_segmentation_fault(ml_on):
@@ -113,21 +123,22 @@ def test_100_mb_of_output(ml_on):
     )
 
     with (ml_on.cwd / "log").open("wb") as out:
-        argv = [sys.executable, "-m", "fetchml_cli", "logs", "1"]
-        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-        subprocess.run(argv, stdout=out, env=ml_on.env, cwd=ml_on.cwd, check=True, timeout=60)
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        argv = [sys.executable, "-c", MEASURED, sys.executable, "-m", "fetchml_cli", "logs", "1"]
+        measured = subprocess.run(
+            argv, stdout=out, stderr=subprocess.PIPE, env=ml_on.env, cwd=ml_on.cwd, check=True, timeout=60
+        )
+    peak = int(measured.stderr.split()[-1])
     log = (ml_on.cwd / "log").read_bytes()
     mark = b"[fetchml: %d bytes of output dropped here]\n" % dropped
     assert log.startswith(b"first line\n")
     assert log.endswith(b"last line\n")
     assert log.count(mark) == 1
     assert len(log) < 70 << 20
-    assert max(before, peak) < 150 << 10, "KiB: less than the log itself and the interpreter"
+    assert peak < 60 << 10, "KiB of the largest process: less than the log"
     assert ml_on.ok("logs", "1", "--tail", "1") == "last line\n"
 
 
-def test_escape_sequences(ml_on, tmux):
+def test_escape_sequences(ml_on):
     """On a terminal text and colour are all that a log can do; --raw passes every byte, a pipe gets every byte."""
     script(ml_on, ESCAPES)
     ml_on.fails(0, "submit", "job", "--wait")
@@ -144,7 +155,7 @@ def test_escape_sequences(ml_on, tmux):
     assert b"\x1b]" not in shown
     assert b"\x1b[2J" not in shown
     assert b"\x1b[6n" not in shown
-    assert not any(0x80 <= byte < 0xA0 for byte in shown.decode("utf-8").encode("latin-1", "replace"))
+    assert not any(0x80 <= ord(char) < 0xA0 for char in shown.decode("utf-8"))
     assert b"\x1b[31mred\x1b[0m" in shown
     assert b"the end" in shown
 
@@ -153,9 +164,6 @@ def test_escape_sequences(ml_on, tmux):
 
 def typescript(ml, *args: str) -> bytes:
     """Run ``ml ARGS`` on a pseudo-terminal and return every byte it sent there."""
-    import os
-    import pty
-
     pid, fd = pty.fork()
     if pid == 0:
         os.chdir(ml.cwd)
@@ -169,17 +177,6 @@ def typescript(ml, *args: str) -> bytes:
     os.close(fd)
     os.waitpid(pid, 0)
     return seen
-
-
-def test_name_of_a_file_is_no_escape(ml_on):
-    """A script's name with escape characters reaches no terminal: it is refused, spelt out."""
-    script(ml_on, "print(1)\n", "a\x1b[31m.py")
-
-    done = ml_on.run("submit", "job/a\x1b[31m.py")
-
-    assert "\x1b" not in done.stderr + done.stdout
-    assert ROOT
-    assert said(done.stderr) or done.returncode == 0
 
 
 def test_prints_and_never_ends(ml_on):

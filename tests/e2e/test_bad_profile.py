@@ -72,7 +72,9 @@ def test_unknown_key(ml):
 
 def test_several_mistakes(ml):
     """Several mistakes are told at once, each with its line, in no more than four lines."""
-    ml.home.profile('[server]\nworker_port = "22"\nworker_user = 3\n[cli]\ndefault_timeout = "soon"\ncolor = 1\n')
+    ml.home.profile(
+        '[server]\nworker_port = "22"\nworker_user = 3\n[cli]\ndefault_timeout = "soon"\ncolor = 1\n'
+    )
 
     refused(
         ml,

@@ -222,3 +222,18 @@ def test_script_that_git_ignores(ml):
     )
 
 
+def test_name_with_escape_characters(ml):
+    """A file whose name holds escape characters cannot travel; the name reaches no terminal as it is."""
+    script(ml, "print(1)", "a\x1b]0;owned\x07.py")
+
+    refused(
+        ml,
+        2,
+        ["submit", "job/a\x1b]0;owned\x07.py"],
+        r"""
+        error: name-refused: a file cannot travel: its name holds a control character
+          context  a\x1b]0;owned\x07.py
+          hint     rename it, or name it in .mlignore to leave it out
+        """,
+    )
+    no_jobs(ml)

@@ -5,19 +5,14 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from fetchml_core.clock import Clock
 from fetchml_core.service.host import open_host
 from fetchml_core.service.workers import linger_note
-from tests.e2e.said import NOT_SANDBOXED, PROCESS, local_base, no_jobs, refused, said, same, script
+from tests.e2e.said import PROCESS, local_base, no_jobs, refused, said, same, script
 from tests.support.require import find_program
-from tests.support.wait import poll_until
-
-if TYPE_CHECKING:
-    from tests.support.ml import Ml
 
 PODMAN = "sandbox:\n  limits: best-effort\n"
 NO_PODMAN = "Podman is not installed on this host, or not on its PATH"
@@ -64,6 +59,26 @@ def test_no_podman(ml, tmp_path, no_podman):
         """,
     )
     assert "podman-missing" in (base / "run" / "worker.log").read_text("utf-8")
+
+
+def test_podman_that_fails(ml, tmp_path, no_podman):
+    """A Podman that does not work on the host: its own words, and the command that shows them again."""
+    local_base(ml, tmp_path / "base", PODMAN)
+    podman = tmp_path / "bin" / "podman"
+    podman.write_text(
+        "#!/bin/sh\necho 'Error: cannot clone: Operation not permitted' >&2\nexit 125\n", "utf-8"
+    )
+    podman.chmod(0o755)
+    script(ml, "print(1)")
+
+    done = ml.fails(0, "submit", "job", env=no_podman)
+    same(
+        done,
+        """
+        warning: no worker could be started: podman-broken: podman info fails on this host (Error: cannot clone: Operation not permitted)
+          the job stays queued; on the host: podman info
+        """,
+    )
 
 
 def test_no_podman_then_repaired(ml, tmp_path, no_podman):
@@ -152,7 +167,9 @@ def test_queue_that_agent_and_worker_resolve_differently(ml, tmp_path):
 
 def test_queue_named_differently_in_the_two_files(ml, tmp_path):
     """Two files that name different queues are refused before any worker starts."""
-    base = local_base(ml, tmp_path / "base", f"{PROCESS}queue:\n  type: native\n  native:\n    data_dir: /a\n")
+    base = local_base(
+        ml, tmp_path / "base", f"{PROCESS}queue:\n  type: native\n  native:\n    data_dir: /a\n"
+    )
     (base / "server.yaml").write_text("queue:\n  type: native\n  native:\n    data_dir: /b\n", "utf-8")
     script(ml, "print(1)")
 

@@ -248,6 +248,29 @@ def test_lost_answer_is_asked_for_again(way):
     assert [job["id"] for job in host.ml.json("status", "-a")["jobs"]] == [1, 2]
 
 
+def test_lost_answer_of_a_host_that_goes_away(way):
+    """Where the host stays away for some seconds after the submit frame left, it is asked until it is back."""
+    host = way("fabric-process")
+    host.submit("pass\n", folder="first")
+    host.ml.ok("wait", "1")
+    host.end_worker()
+
+    submitting = host.ml.start("submit", "-q", str(host.script("print('once')\n")))
+    before = _queue_bytes(host)
+    poll_until(lambda: _queue_bytes(host) > before or submitting.poll() is not None, 30, "a job is queued")
+    host.server.refuse()
+    host.server.cut()
+    assert submitting.stderr is not None
+    assert "asking again for the same job" in submitting.stderr.readline()
+    assert "asking again for the same job" in submitting.stderr.readline()
+    host.server.restart()
+    out, err = submitting.communicate(timeout=60)
+
+    assert submitting.returncode == 0, err
+    assert out == "2\n"
+    assert len(host.ml.json("status", "-a")["jobs"]) == 2
+
+
 def test_killed_submit_is_typed_again(way):
     """A client that dies between the submit frame and its answer: the same command again finds the same job."""
     host = way("fabric-process", network=True)

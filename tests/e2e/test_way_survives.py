@@ -128,6 +128,42 @@ def test_cut_while_waiting(way):
     assert waiting.wait(60) == 1
 
 
+@pytest.mark.parametrize("verb", ["wait", "logs -f"])
+def test_host_away_for_a_while(way, verb):
+    """A host that refuses connections for some seconds is dialled until it is back."""
+    host = way("fabric-process")
+    job = host.submit(ONCE)
+    host.until_prints(job, "ready")
+    watching = host.ml.start(*verb.split(), str(job))
+    said = _heard(watching.stderr)
+    poll_until(lambda: host.server.connections() == 1, 30, "it is connected")
+    time.sleep(1)  # let it ask
+    host.server.refuse()
+    host.server.cut()
+    poll_until(lambda: "connecting again in 2 s" in "".join(said), 30, "it has tried in vain")
+    host.server.restart()
+    host.open(job)
+
+    assert watching.wait(60) == 1, said
+
+
+def test_wait_runs_out_while_the_host_is_away(way):
+    """``--timeout`` counts while a lost link is dialled again."""
+    host = way("fabric-process")
+    job = host.submit(ONCE)
+    host.until_prints(job, "ready")
+    waiting = host.ml.start("wait", str(job), "--timeout", "3s")
+    said = _heard(waiting.stderr)
+    poll_until(lambda: host.server.connections() == 1, 30, "it is connected")
+    time.sleep(1)
+    host.server.refuse()
+    host.server.cut()
+    poll_until(lambda: "connecting again in 2 s" in "".join(said), 30, "it has tried in vain")
+    host.server.restart()
+
+    assert waiting.wait(30) == 9, said
+
+
 @pytest.mark.parametrize("pair", LAUNCHERS)
 def test_killed_worker_is_replaced(way, pair):
     """A worker that is killed while a job runs: the next ``ml status`` starts one that takes the job up."""

@@ -105,6 +105,7 @@ PARTS: dict[str, Part] = {
     "busybox": Part(_program("busybox"), "apt-get install -y busybox-static"),
     "gcc": Part(_program("gcc"), "apt-get install -y gcc libc6-dev"),
     "git": Part(_program("git"), "apt-get install -y git"),
+    "groff": Part(_program("groff"), "apt-get install -y groff-base"),
     "image-python": Part(_images, _IMAGES),
     "image-torch": Part(_torch, _BUILD_TORCH),
     "podman": Part(_podman, _PODMAN),

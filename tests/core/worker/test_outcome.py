@@ -1,0 +1,139 @@
+"""How an attempt ended, from what is known about it: the whole table."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from attrs import evolve
+
+from fetchml_core.errors import HostError
+from fetchml_core.jobs.job import Attempt, Job, JobSpec, Outcome, Stop
+from fetchml_core.jobs.states import State
+from fetchml_core.launcher.record import ExitRecord
+from fetchml_core.queue.base import Finished, Requeued
+from fetchml_core.worker.outcome import end_of, judge, refused, time_limit_stop
+
+RECORD = ExitRecord(attempt=1, started=1.0, ended=2.0, code=0, log_bytes=10, log_dropped=3, max_rss=1 << 20)
+EXIT_0 = RECORD
+EXIT_3 = evolve(RECORD, code=3)
+SEGV = evolve(RECORD, code=None, signal=11)
+SIGNAL_40 = evolve(RECORD, code=None, signal=40)
+OOM = evolve(RECORD, code=None, signal=9, oom=True)
+NOT_FOUND = evolve(RECORD, code=127, error="nosuch: command not found")
+BY_USER = Stop("anna", "typo")
+SILENT = Stop("anna")
+BY_TIME = time_limit_stop(90.0)
+
+
+@pytest.mark.parametrize(
+    ("record", "stop", "oom", "state", "failure", "reason"),
+    [
+        (EXIT_0, None, False, State.SUCCEEDED, "", ""),
+        (EXIT_0, None, True, State.SUCCEEDED, "", ""),
+        (EXIT_3, None, False, State.FAILED, "code", "exit 3"),
+        (NOT_FOUND, None, False, State.FAILED, "code", "nosuch: command not found"),
+        (SEGV, None, False, State.FAILED, "code", "killed by SIGSEGV"),
+        (SIGNAL_40, None, False, State.FAILED, "code", "killed by signal 40"),
+        (OOM, None, False, State.FAILED, "resource", "out of memory (its largest process had 1.0 MiB)"),
+        (evolve(OOM, max_rss=None), None, False, State.FAILED, "resource", "out of memory (its largest process had 0 B)"),
+        (None, None, False, State.LOST, "infrastructure", "it vanished without an exit record"),
+        (None, None, True, State.FAILED, "resource", "out of memory: the kernel killed the whole container"),
+        (None, BY_USER, False, State.CANCELLED, "", "cancelled by anna: typo"),
+        (None, BY_USER, True, State.CANCELLED, "", "cancelled by anna: typo"),
+        (None, BY_TIME, False, State.TIMED_OUT, "", "its time limit of 1m30s ran out"),
+        (EXIT_0, BY_USER, False, State.CANCELLED, "", "cancelled by anna: typo"),
+        (EXIT_3, SILENT, False, State.CANCELLED, "", "cancelled by anna"),
+        (SEGV, BY_TIME, False, State.TIMED_OUT, "", "its time limit of 1m30s ran out"),
+        (OOM, BY_USER, False, State.CANCELLED, "", "cancelled by anna: typo"),
+    ],
+)
+def test_judge(record, stop, oom, state, failure, reason):
+    """State, class of failure and the line for people."""
+    outcome = judge(record, stop, image="python:3", log_tail=b"", oom=oom)
+
+    assert (outcome.state, outcome.failure, outcome.reason) == (state, failure, reason)
+
+
+@pytest.mark.parametrize(
+    ("record", "stop"), list(itertools.product([EXIT_0, EXIT_3, SEGV, OOM, NOT_FOUND], [None, BY_USER, BY_TIME]))
+)
+def test_the_true_end_is_recorded_whatever_the_verdict(record, stop):
+    """Code, signal, memory and log sizes are the record's, also of a job that was stopped."""
+    outcome = judge(record, stop, image="", log_tail=b"")
+
+    assert (outcome.code, outcome.signal, outcome.oom) == (record.code, record.signal, bool(record.oom))
+    assert (outcome.log_bytes, outcome.log_dropped, outcome.max_rss) == (10, 3, 1 << 20)
+    assert outcome.state.final
+
+
+def test_a_record_that_the_job_could_forge_never_grants_a_retry():
+    """Only the lack of a record is a lost attempt."""
+    for record in (EXIT_0, EXIT_3, SEGV, OOM, NOT_FOUND):
+        assert judge(record, None).state is not State.LOST
+
+
+@pytest.mark.parametrize(
+    ("tail", "image", "hint"),
+    [
+        (b"ModuleNotFoundError: No module named 'torch'\n", "img:1", "the image img:1 has no torch"),
+        (b"ModuleNotFoundError: No module named 'torch.nn'\n", "", "the host's python3 has no torch"),
+        (b"No module named 'a'\nModuleNotFoundError: No module named 'b'\n", "", "has no b"),
+        (b"ModuleNotFoundError: No module named 'a'\nModuleNotFoundError: No module named 'b'", "", "has no b"),
+        (b"ModuleNotFoundError: No module named '\x1b[2J'\n", "", ""),
+        (b"KeyError: 1\n", "", ""),
+        (b"", "", ""),
+    ],
+)
+def test_a_missing_library_is_named_with_the_way_out(tail, image, hint):
+    """The commonest failure tells which image or host lacks what."""
+    found = judge(EXIT_3, None, image=image, log_tail=tail).hint
+
+    assert hint in found
+    assert bool(found) == bool(hint)
+
+
+@pytest.mark.parametrize("record", [EXIT_0, SEGV])
+def test_the_hint_is_for_a_failing_exit_only(record):
+    """A job that succeeded, or died by a signal, printed the words for another reason."""
+    assert judge(record, None, log_tail=b"ModuleNotFoundError: No module named 'torch'").hint == ""
+
+
+def test_out_of_memory_tells_what_to_type():
+    """Both ways of learning of it."""
+    assert "--memory" in judge(OOM, None).hint
+    assert "--memory" in judge(None, None, oom=True).hint
+
+
+def test_what_could_not_be_started_keeps_its_error():
+    """The code, the offending value on one line, and what to type."""
+    outcome = refused(HostError("image-missing", "no such image", context="a:\n  b", hint="podman pull a"))
+
+    assert outcome == Outcome(
+        State.FAILED, "no such image (a: b)", failure="infrastructure", hint="podman pull a", error="image-missing"
+    )
+    assert refused(HostError("x", "plain")).reason == "plain"
+
+
+@pytest.mark.parametrize(("lost_before", "max_retries", "again"), [(0, 3, True), (2, 3, True), (3, 3, False), (0, 0, False)])
+def test_lost_attempts_are_tried_again_so_often(lost_before, max_retries, again):
+    """max_retries is the number of further attempts."""
+    tried = tuple(Attempt(n, "box1", 0.0, outcome=Outcome(State.LOST)) for n in range(1, lost_before + 1))
+    job = Job(1, "anna", JobSpec("x", ("true",), ""), 0.0, State.RUNNING, (*tried, Attempt(lost_before + 1, "box1", 0.0)))
+    lost = Outcome(State.LOST)
+
+    assert end_of(job, lost, max_retries) == (Requeued(lost) if again else Finished(lost))
+
+
+@pytest.mark.parametrize("state", sorted({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.TIMED_OUT}, key=str))
+def test_no_other_end_is_tried_again(state):
+    """A failing script is not the host's fault."""
+    job = Job(1, "anna", JobSpec("x", ("true",), ""), 0.0, State.RUNNING, (Attempt(1, "box1", 0.0),))
+
+    assert isinstance(end_of(job, Outcome(state), 9), Finished)
+
+
+def test_the_time_limit_is_the_workers_own_wish():
+    """It says so, and is told from a person's."""
+    assert BY_TIME.timed_out
+    assert BY_TIME.by == "worker"
