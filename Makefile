@@ -32,7 +32,7 @@ bench: $(VENV)/.installed-test  ## measure what a person waits for
 	@$(PY) -m benchmarks.submit
 
 clean:  ## remove the virtual environments and caches
-	rm -rf $(VENV) .venv-3.10 .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-3.10 demo-results .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # Installed again only when what is to be installed has changed.
 $(VENV)/.installed: pyproject.toml | $(PY)

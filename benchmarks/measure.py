@@ -11,7 +11,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -117,6 +117,6 @@ def round_robin(cases: Sequence[Case], count: int) -> dict[str, Times]:
     return {name: Times(tuple(times)) for name, times in taken.items()}
 
 
-def _told(argv: Sequence[str], status: int, errors: tempfile._TemporaryFileWrapper[bytes]) -> str:
+def _told(argv: Sequence[str], status: int, errors: IO[bytes]) -> str:
     errors.seek(0)
     return f"{' '.join(argv)[:200]} ended with {status}\n{errors.read().decode(errors='replace')[-2000:]}"

@@ -17,10 +17,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from .measure import Case, Program, Times, round_robin
 from .scene import MARK, MIB, Scene, commit, disk_is_warm, lacks, make_tree, ml_argv, resident, scene
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 GROUPS = ("start", "ssh", "local", "big", "upload")
 FIRST_LINE_FACTOR = 1.5
@@ -124,7 +127,7 @@ def here(stage: Scene, count: int) -> list[Row]:
     return [row(found, "ml submit"), row(found, "podman run, first line"), first_line(found)]
 
 
-def _bare(stage: Scene, tree: Path) -> object:
+def _bare(stage: Scene, tree: Path) -> Callable[[], float]:
     shutil.rmtree(stage.folder / "bare", ignore_errors=True)
     program = stage.bare_podman(tree)
     return lambda: program.time_to(MARK)

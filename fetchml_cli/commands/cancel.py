@@ -21,7 +21,9 @@ app = new_app()
 def cancel(
     ctx: typer.Context,
     jobs: JobsArgument,
-    reason: Annotated[str, typer.Option(help="Recorded with the job; the job can read it.")] = "",
+    reason: Annotated[
+        str, typer.Option(metavar="TEXT", help="Recorded with the job; the job can read it.")
+    ] = "",
     now: Annotated[bool, typer.Option("--now", help="Kill at once, without time to end by itself.")] = False,
     as_json: JsonOption = False,
     profile: ProfileOption = "",

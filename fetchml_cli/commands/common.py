@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from attrs import evolve
 
 from fetchml_core.errors import InputError
 from fetchml_core.jobs.job import Job
@@ -37,6 +38,7 @@ _WAIT_STATUS = {
     State.CANCELLED: 7,
 }
 _ORDER = (1, 8, 7)
+PORT_KEY = ("server", "worker_port")
 
 
 def load_profile(cli: Cli) -> Profile:
@@ -53,8 +55,11 @@ def load_profile(cli: Cli) -> Profile:
     loaded = load.load_profile(path, cli.environ)
     for finding in loaded.findings:
         cli.warn(str(finding))
-    cli.keep_secret(loaded.config.auth.api_key)
-    return loaded.config
+    profile = loaded.config
+    cli.keep_secret(profile.auth.api_key)
+    if PORT_KEY not in loaded.places:  # a default must not overrule what ~/.ssh/config says of the host
+        profile = evolve(profile, server=evolve(profile.server, worker_port=0))
+    return profile
 
 
 def begin(cli: Cli, profile: Profile) -> Opening:

@@ -6,8 +6,10 @@ nor a repeated command makes a second job of one whose answer a broken link swal
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +19,8 @@ from attrs import frozen
 from fetchml_cli.commands.common import connect
 from fetchml_cli.commands.upload import TreeChanged, send_snapshot
 from fetchml_core.convert import to_data
-from fetchml_core.errors import FetchError, UnreachableError
-from fetchml_core.fsio import read_json, replace_file
+from fetchml_core.errors import UnreachableError
+from fetchml_core.fsio import try_lock, write_all
 from fetchml_core.jobs.checks import plain_name
 from fetchml_core.jobs.job import JobSpec, Resources
 from fetchml_core.snapshot.scan import Scan, scan
@@ -37,6 +39,8 @@ ASKS = 5
 """How often an answer is asked for that a broken link swallowed; the pauses are 0, 1, 3, 7 s."""
 PENDING_S = 3600.0
 """How long a submission whose answer was lost is remembered, so that repeating it finds the same job."""
+_AT_ONCE = 64
+"""How many equal submissions at the same time are remembered; a further one only lacks this memory."""
 
 
 @frozen
@@ -132,7 +136,11 @@ def default_name(tree: TreePlan) -> str:
 
 
 class _Pending:
-    """The idempotency key of this very submission, kept on disk until the host has answered."""
+    """The idempotency key of this very submission, kept on disk until the host has answered.
+
+    The file is locked while its submission lives, so that an equal one at the same time is a wish of its own; one
+    that nobody holds was left by a submission that got no answer, and is taken up.
+    """
 
     def __init__(self, cli: Cli, profile: Profile, spec: JobSpec) -> None:
         server = profile.server
@@ -141,33 +149,74 @@ class _Pending:
             server.worker_user,
             server.worker_base,
             server.worker_port,
+            hashlib.sha256(profile.auth.api_key.encode("utf-8", "surrogatepass")).hexdigest(),
             to_data(spec),
         ]
         digest = hashlib.sha256(json.dumps(target, sort_keys=True).encode()).hexdigest()
-        self._path = cli.home / ".ml" / "cache" / "pending" / digest[:32]
+        folder = cli.home / ".ml" / "cache" / "pending"
+        self._places = [folder / f"{digest[:32]}-{number}" for number in range(_AT_ONCE)]
         self._now = cli.clock.now()
-        self.asked = False
+        self._held: tuple[Path, int] | None = None
+        self._key = ""
+
+    @property
+    def asked(self) -> bool:
+        """Whether the host may have been asked already."""
+        return bool(self._key)
 
     def remember(self) -> str:
         """Return the key: that of a submission which got no answer, else a new one, kept from now on."""
-        self.asked = True
-        try:
-            known = read_json(self._path)
-            if isinstance(known, dict) and 0 <= self._now - known["at"] < PENDING_S:
-                return str(known["key"])
-        except (FetchError, KeyError, TypeError, OSError):
-            pass
-        key = uuid.uuid4().hex
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            replace_file(self._path, json.dumps({"key": key, "at": self._now}).encode())
-        except OSError:
-            pass  # the memory is a comfort; this process knows the key
-        return key
+        if not self._key:
+            self._key = uuid.uuid4().hex
+            with contextlib.suppress(OSError):  # the memory is a comfort; this process knows the key
+                self._keep()
+        return self._key
 
     def forget(self) -> None:
         """The host has answered."""
-        self._path.unlink(missing_ok=True)
+        if self._held is not None:
+            self._held[0].unlink(missing_ok=True)
+            self.release()
+
+    def release(self) -> None:
+        """Leave the file, if there is one, to the next equal submission."""
+        if self._held is not None:
+            os.close(self._held[1])
+            self._held = None
+
+    def _keep(self) -> None:
+        """Take the first file that no other process holds; its key counts where it has one."""
+        self._places[0].parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for path in self._places:
+            fd = try_lock(path)
+            if fd is None:
+                continue
+            if not _is_at(fd, path):  # removed between opening and locking: its submission was answered
+                os.close(fd)
+                continue
+            self._held = path, fd
+            known = self._known(os.pread(fd, 1000, 0))
+            if known:
+                self._key = known
+            else:
+                os.ftruncate(fd, 0)
+                write_all(fd, json.dumps({"key": self._key, "at": self._now}).encode())
+            return
+
+    def _known(self, data: bytes) -> str:
+        try:
+            known = json.loads(data)
+            fresh = 0 <= self._now - known["at"] < PENDING_S
+            return str(known["key"]) if fresh else ""
+        except (ValueError, KeyError, TypeError):
+            return ""
+
+
+def _is_at(fd: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _ask(
@@ -187,12 +236,14 @@ def _ask(
             if not pending.asked:
                 raise
             if tries + 1 == ASKS:
+                pending.release()
                 error.hint = "the host may have queued the job: type the same again, it makes no second one"
                 raise
             cli.note(f"{error.message}; asking again for the same job")
             cli.clock.sleep(2**tries - 1)
         except BaseException:
             _close(client)
+            pending.release()
             raise
         else:
             pending.forget()

@@ -43,22 +43,31 @@ def submit(
         list[str] | None,
         typer.Argument(metavar="[-- ARGS]", help="Arguments of the job.", show_default=False),
     ] = None,
-    name: Annotated[str, typer.Option(help="Name of the job; default: that of the script or folder.")] = "",
-    gpus: Annotated[int, typer.Option(min=0, help="GPUs.")] = 0,
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="Name of the job; default: that of the script or folder.")
+    ] = "",
+    gpus: Annotated[int, typer.Option(min=0, metavar="N", help="GPUs.")] = 0,
     cpus: Annotated[
-        float | None, typer.Option(help="CPUs; default and ceiling: the host's podman_cpus.")
+        float | None, typer.Option(metavar="N", help="CPUs; default and ceiling: the host's podman_cpus.")
     ] = None,
     memory: Annotated[
-        str, typer.Option(help="Memory, as in 4Gi; default and ceiling: the host's podman_memory.")
+        str,
+        typer.Option(
+            metavar="SIZE", help="Memory, as in 4Gi; default and ceiling: the host's podman_memory."
+        ),
     ] = "",
-    priority: Annotated[int, typer.Option(min=1, max=10, help="1 to 10, higher goes first.")] = 5,
+    priority: Annotated[
+        int, typer.Option(min=1, max=10, metavar="N", help="1 to 10, higher goes first.")
+    ] = 5,
     time: Annotated[
         str, typer.Option(metavar="DURATION", help="Stop the job after this time, as in 90m or 2h.")
     ] = "",
     env: Annotated[
         list[str] | None, typer.Option(metavar="K=V", help="Set a variable of the job.", show_default=False)
     ] = None,
-    image: Annotated[str, typer.Option(help="Container image; default: the host's podman_image.")] = "",
+    image: Annotated[
+        str, typer.Option(metavar="NAME", help="Container image; default: the host's podman_image.")
+    ] = "",
     only: Annotated[bool, typer.Option("--only", help="Send the script alone.")] = False,
     allow_large: Annotated[bool, typer.Option("--allow-large", help="Send a tree however big.")] = False,
     follow: Annotated[

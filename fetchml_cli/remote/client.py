@@ -187,6 +187,7 @@ class Opening:
 
         self._cli = cli
         self._timeout = float(profile.cli.default_timeout)
+        self._verbose = profile.cli.verbose
         self._session = ClientSession()
         self._client: Client | None = None
         hello = self._session.hello(Hello(fetchml_core.__version__, cli.keep_secret(profile.auth.api_key)))
@@ -211,9 +212,17 @@ class Opening:
             except BaseException:
                 self.close()
                 raise
-            for note in self._client.welcome.notes:
-                self._cli.note(f"note: {note}")
+            self._tell(self._client)
         return self._client
+
+    def _tell(self, client: Client) -> None:
+        """Say what the host says at once and, where the profile is verbose, what was reached."""
+        welcome = client.welcome
+        for note in welcome.notes:
+            self._cli.note(f"note: {note}")
+        if self._verbose:
+            how = client.facts.get("transport", "")
+            self._cli.note(f"on {welcome.host} as {welcome.user} ({how}, agent {welcome.version})")
 
     def close(self) -> None:
         """End it, wherever it is."""

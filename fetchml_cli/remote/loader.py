@@ -49,7 +49,7 @@ def failure(code: str, message: str, context: str = "", hint: str = "") -> Answe
 
 def explain(error: OSError) -> Answer:
     """Return the answer for an operating system error."""
-    context = f"{error.filename or ''}: {error.strerror}"
+    context = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
     if error.errno in NO_SPACE:
         hint = "free space there (df -h; df -i), then run the same command again"
         return failure("disk-full", "no space left on the host to install the agent", context, hint)

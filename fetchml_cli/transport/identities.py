@@ -129,8 +129,11 @@ class Identities(AuthStrategy):
                 self.tried.allowed = list(error.allowed_types)
                 break
             except AuthenticationException:
-                self.tried.refused.append(name)
-                if not transport.is_active():
+                hung_up = not transport.is_active()
+                # A host that hangs up on the very first key did not judge it: the link broke.
+                if not hung_up or self.tried.refused:
+                    self.tried.refused.append(name)
+                if hung_up:
                     raise
                 continue
             if not more:

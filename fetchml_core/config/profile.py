@@ -22,7 +22,9 @@ class HostProfile:
         help="Account on the host; unset: what SSH is configured to use.", example="appuser"
     )
     worker_base: str = option(help="FetchML's folder on the host; unset: ~/.ml/local.", example="/app")
-    worker_port: int = option(default=22, ge=1, le=65535, help="Port of SSH.")
+    worker_port: int = option(
+        default=22, ge=1, le=65535, help="Port of SSH; unset: what SSH is configured to use, else 22."
+    )
 
 
 @frozen

@@ -131,7 +131,8 @@ class ProcessLauncher:
         with (spec.folder / "init.log").open("wb") as errors:
             done = subprocess.run(
                 argv,
-                env=dict(self._env),
+                # the name by which `clean` finds an init whose launch nobody wrote down
+                env={**self._env, "FETCHML_WORKSPACE": str(spec.folder / "workspace")},
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

@@ -57,7 +57,8 @@ def _podman_or_process(podman: PodmanLauncher, process: ProcessLauncher, host: H
 
 
 def _on_one_line(error: FetchError) -> str:
-    return error.message + (f" ({error.context})" if error.context else "")
+    hint = f"; {error.hint}" if error.hint else ""
+    return error.message + (f" ({error.context})" if error.context else "") + hint
 
 
 def try_out(launcher: Launcher, host: Host) -> None:

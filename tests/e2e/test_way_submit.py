@@ -287,3 +287,13 @@ def test_killed_submit_is_typed_again(way):
 
     assert host.ml.ok("submit", "-q", script) == "2\n"
     assert host.ml.ok("submit", "-q", script) == "3\n"  # that one was answered: a new wish, a new job
+
+
+def test_the_same_job_several_times_at_once(way):
+    """Equal submissions at the same time are several wishes, so several jobs; only a lost answer is asked for again."""
+    host = way("local-process", max_workers=1)
+    script = str(host.script("pass\n"))
+    host.ml.ok("submit", script)
+    submitting = [host.ml.start("submit", "-q", script) for _ in range(4)]
+    told = [process.communicate(timeout=60)[0] for process in submitting]
+    assert sorted(told) == ["2\n", "3\n", "4\n", "5\n"]

@@ -1,0 +1,607 @@
+"""The worker with a real process launcher: jobs run, stop, are taken up in every phase, and never run twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from attrs import evolve
+
+from fetchml_core.clock import Clock
+from fetchml_core.convert import to_data
+from fetchml_core.fsio import replace_file, try_lock
+from fetchml_core.jobs.job import Launched, Lease, Stop
+from fetchml_core.jobs.states import State
+from fetchml_core.launcher.process import ProcessLauncher
+from fetchml_core.queue.base import Started
+from fetchml_core.service.show import last_metrics
+from fetchml_core.service.workers import WorkerRecord, own_command, worker_alive
+from fetchml_core.worker import worker as module
+from fetchml_core.worker.main import main
+from fetchml_core.worker.runner import Runner
+from tests.core.service.support import World
+from tests.core.worker.support import ShiftedClock
+from tests.support.wait import poll_until
+
+RAN = "echo ran >>$FETCHML_CHECKPOINT_DIR/ran"
+SLEEPER = f"{RAN}; echo ready; while :; do sleep 0.1; done"
+POLITE = "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
+STUBBORN = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
+
+
+def script(line):
+    """The command for a shell line."""
+    return ("sh", "-c", line)
+
+
+def runs(world, job):
+    """How often a job began."""
+    path = world.host.data.checkpoint(job.id) / "ran"
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+def log_of(world, job, attempt=1):
+    """What an attempt printed."""
+    return (world.host.data.attempt(job.id, attempt).control / "log").read_text()
+
+
+# --- one job ---
+
+
+def test_a_job_runs_to_its_end(world, serve):
+    """Its code runs in its own copy, its results and metrics stay, the copy does not."""
+    line = "cat ../train.py; pwd; echo 1 >$FETCHML_RESULTS/model; echo FETCHML_METRIC loss=0.5 step=2"
+    job = serve().ended(world.submit(argv=script(line), cwd="data"))
+    places = world.host.data.attempt(1, 1)
+
+    assert (job.state, job.outcome.code, job.attempt.worker) == (State.SUCCEEDED, 0, "box1")
+    assert log_of(world, job).splitlines()[-2:] == [str(places.workspace / "data"), "FETCHML_METRIC loss=0.5 step=2"]
+    assert (places.results / "model").read_text() == "1\n"
+    assert [(metric.key, metric.value, metric.step) for metric in last_metrics(places.metrics)] == [("loss", 0.5, 2)]
+    assert not places.workspace.exists()
+    assert job.attempt.launch.not_enforced
+    assert not serve_alive(job)
+
+
+def serve_alive(job):
+    """Whether the init of a job lives."""
+    return ProcessLauncher(env={}, clock=Clock()).alive(job.attempt.launch)
+
+
+@pytest.mark.parametrize(
+    ("line", "state", "code", "signal_number"),
+    [("exit 3", State.FAILED, 3, None), ("kill -SEGV $$", State.FAILED, None, 11), ("true", State.SUCCEEDED, 0, None)],
+)
+def test_the_true_end_is_recorded(world, serve, line, state, code, signal_number):
+    """Exit code and signal are the job's."""
+    job = serve().ended(world.submit(argv=script(line)))
+
+    assert (job.state, job.outcome.code, job.outcome.signal) == (state, code, signal_number)
+    assert len(job.attempts) == 1
+
+
+def test_a_failing_script_names_what_it_lacks(world, serve):
+    """The hint comes from the end of its log."""
+    line = "echo \"ModuleNotFoundError: No module named 'torch'\" >&2; exit 1"
+    job = serve().ended(world.submit(argv=script(line)))
+
+    assert "has no torch" in job.outcome.hint
+
+
+def test_files_written_elsewhere_are_named(world, serve):
+    """What is left in the workspace is gone, and said so."""
+    job = serve().ended(world.submit(argv=script("echo 1 >lost.txt")))
+
+    assert job.outcome.written_outside == ("lost.txt",)
+
+
+def test_no_more_jobs_than_slots(world, serve):
+    """Two slots: the third waits, and starts when one ends; higher priority goes first."""
+    serving = serve()
+    line = "echo ready; while ! [ -e $FETCHML_CHECKPOINT_DIR/stop ]; do sleep 0.05; done"
+    jobs = [world.submit(argv=script(line), priority=priority) for priority in (5, 5, 1, 9)]
+    queue = world.host.queue
+    serving.until(lambda: sum(job.state is State.RUNNING for job in queue.jobs()) == 2)
+    serving.worker._turn()
+
+    assert [queue.get(job.id).state for job in jobs] == [State.RUNNING, State.QUEUED, State.QUEUED, State.RUNNING]
+    (world.host.data.checkpoint(4) / "stop").touch()
+    serving.until(lambda: queue.get(2).state is State.RUNNING)
+    assert queue.get(3).state is State.QUEUED
+
+
+def test_what_cannot_be_started_is_told_on_the_job(world, serve):
+    """A snapshot whose blob was damaged on the disk: the job fails with the host's error, and is not tried again."""
+    job = world.submit()
+    for blob in world.host.data.blobs.glob("??/*"):
+        blob.chmod(0o600)
+        blob.write_bytes(b"x" * blob.stat().st_size)
+    job = serve().ended(job)
+
+    assert (job.state, job.outcome.failure) == (State.FAILED, "infrastructure")
+    assert job.outcome.error in {"blob-damaged", "snapshot-unknown"}
+    assert len(job.attempts) == 1
+
+
+def test_an_image_needs_podman(world, serve):
+    """Without a container an image is refused, not ignored."""
+    job = serve().ended(world.submit(image="python:3"))
+
+    assert job.outcome.error == "image-needs-podman"
+
+
+# --- stopping ---
+
+
+@pytest.mark.parametrize(
+    ("line", "now", "state", "code", "signal_number"),
+    [
+        (POLITE, False, State.CANCELLED, 0, None),
+        (STUBBORN, False, State.CANCELLED, None, signal.SIGKILL),
+        (STUBBORN, True, State.CANCELLED, None, signal.SIGKILL),
+    ],
+)
+def test_cancel(world, serve, line, now, state, code, signal_number):
+    """Signal, grace, kill; at once with now. The true end is recorded beside the verdict."""
+    serving = serve()
+    job = world.submit(argv=script(line))
+    serving.printed(job, "ready")
+    begin = time.monotonic()
+    world.ask("cancel", {"select": ["1"], "reason": "typo", "now": now})
+    job = serving.ended(job)
+
+    assert (job.state, job.outcome.code, job.outcome.signal) == (state, code, signal_number)
+    assert job.outcome.reason == "cancelled by local: typo"
+    grace = world.host.worker.graceful_timeout.seconds
+    took = time.monotonic() - begin
+    assert (took >= grace) == (line == STUBBORN and not now) or took < 3 * grace
+
+
+def test_the_reason_reaches_the_job(world, serve):
+    """STOP_FILE holds it before the signal comes."""
+    serving = serve()
+    line = "trap 'cat $FETCHML_STOP_FILE; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
+    job = world.submit(argv=script(line))
+    serving.printed(job, "ready")
+    world.ask("cancel", {"select": ["1"], "reason": "typo"})
+    serving.ended(job)
+
+    assert log_of(world, job).endswith("typo\n")
+
+
+def test_a_sharper_wish_is_passed_on(world, serve):
+    """--now after a cancel does not wait for the grace."""
+    serving = serve()
+    serving.host = evolve(serving.host, worker=evolve(serving.host.worker, graceful_timeout=evolve_seconds(600)))
+    serving.worker._host = serving.host
+    job = world.submit(argv=script(STUBBORN))
+    serving.printed(job, "ready")
+    world.ask("cancel", {"select": ["1"]})
+    serving.until(lambda: (world.host.data.attempt(1, 1).control / "stop").exists())
+    world.ask("cancel", {"select": ["1"], "now": True})
+
+    assert serving.ended(job).outcome.signal == signal.SIGKILL
+
+
+def evolve_seconds(seconds):
+    """A duration of the configuration."""
+    from fetchml_core.config.option import Duration
+
+    return Duration(f"{seconds}s")
+
+
+def test_the_time_limit_ends_a_job(world, serve):
+    """By the same way as a cancel, and with a state of its own."""
+    job = serve().ended(world.submit(argv=script(POLITE), time_limit=0.3))
+
+    assert (job.state, job.outcome.code) == (State.TIMED_OUT, 0)
+    assert job.stop.by == "worker"
+    assert "time limit" in job.outcome.reason
+
+
+@pytest.mark.parametrize("phase", ["claimed", "started"])
+def test_a_stop_before_the_go_runs_nothing(world, serve, phase):
+    """A wish that comes while the job starts is kept: nothing of the job runs."""
+    job = world.submit(argv=script(SLEEPER))
+    serving = serve()
+    if phase == "claimed":
+        world.host.queue.claim(lambda jobs: jobs[0], lease_of("box1"))
+        world.host.queue.stop(1, Stop("anna"))
+    else:
+        real = serving.launcher.launch
+
+        def launch(spec):
+            launched = real(spec)
+            world.host.queue.stop(1, Stop("anna"))
+            return launched
+
+        serving.launcher.launch = launch
+    job = serving.ended(job)
+
+    assert job.state is State.CANCELLED
+    assert runs(world, job) == 0
+
+
+# --- a worker that dies, in every phase ---
+
+
+def lease_of(worker_id, until=1e12):
+    """A lease in this boot."""
+    return Lease(worker_id, Clock().boot().boot_id, until)
+
+
+def launch_by_hand(world, job, *, record=True, go=True):
+    """Bring a claimed job as far as a worker does that is killed then."""
+    job = world.host.queue.claim(lambda jobs: jobs[0], lease_of("box1"))
+    launcher = ProcessLauncher(env=dict(os.environ), clock=Clock())
+    runner = Runner(
+        world.host, launcher, job, image="", advance=None, make_started=None, ended=lambda: None, fresh=True
+    )
+    runner._prepare()
+    launched = launcher.launch(runner._spec())
+    runner.close()
+    if record:
+        world.host.queue.advance(job.id, 1, Started(launched, lease_of("box1")))
+    if go:
+        launcher.go(launched, world.host.data.attempt(job.id, 1).folder)
+    return launcher, launched
+
+
+def test_killed_after_the_claim(world, serve):
+    """Nothing was launched: the same attempt is begun."""
+    job = world.submit(argv=script(f"{RAN}; exit 4"))
+    world.host.queue.claim(lambda jobs: jobs[0], lease_of("box1"))
+    job = serve().ended(job)
+
+    assert (job.outcome.code, len(job.attempts), runs(world, job)) == (4, 1, 1)
+
+
+def test_killed_after_the_launch_before_its_record(world, serve):
+    """The init that nobody wrote down is ended, a new one runs the job once."""
+    job = world.submit(argv=script(f"{RAN}; exit 4"))
+    launcher, launched = launch_by_hand(world, job, record=False, go=False)
+    job = serve().ended(job)
+
+    assert (job.outcome.code, len(job.attempts), runs(world, job)) == (4, 1, 1)
+    assert not launcher.alive(launched)
+    assert job.attempt.launch.pid != launched.pid
+
+
+def test_killed_between_record_and_go(world, serve):
+    """The init waits: the next worker gives the go to this very one."""
+    job = world.submit(argv=script(f"{RAN}; exit 4"))
+    _, launched = launch_by_hand(world, job, go=False)
+    job = serve().ended(job)
+
+    assert (job.outcome.code, len(job.attempts), runs(world, job)) == (4, 1, 1)
+    assert job.attempt.launch == launched
+
+
+def test_killed_while_the_job_runs(world, serve):
+    """The job goes on without a worker, and the next one takes it up: one attempt, one run."""
+    line = f"{RAN}; echo ready; while ! [ -e $FETCHML_CHECKPOINT_DIR/stop ]; do sleep 0.05; done; exit 4"
+    job = world.submit(argv=script(line))
+    first = serve()
+    first.printed(job, "ready")
+    first.forget()
+    assert world.host.queue.get(1).state is State.RUNNING
+    second = serve()
+    second.until(lambda: second.worker._runners)
+    (world.host.data.checkpoint(1) / "stop").touch()
+    job = second.ended(job)
+
+    assert (job.outcome.code, len(job.attempts), runs(world, job)) == (4, 1, 1)
+
+
+def test_killed_after_the_job_ended(world, serve):
+    """The exit record is on disk: the next worker reads it."""
+    job = world.submit(argv=script(f"{RAN}; echo FETCHML_METRIC a=1; exit 4"))
+    launch_by_hand(world, job)
+    poll_until(lambda: (world.host.data.attempt(1, 1).control / "exit.json").exists(), what="the exit record")
+    job = serve().ended(job)
+
+    assert (job.outcome.code, len(job.attempts), runs(world, job)) == (4, 1, 1)
+    assert last_metrics(world.host.data.attempt(1, 1).metrics)
+
+
+def test_a_record_without_a_recorded_start_counts(world, serve):
+    """A worker that died between the go and its own record of it: the job ran, and does not run again."""
+    job = world.submit(argv=script(f"{RAN}; exit 4"))
+    launch_by_hand(world, job, record=False)
+    poll_until(lambda: (world.host.data.attempt(1, 1).control / "exit.json").exists(), what="the exit record")
+    job = serve().ended(job)
+
+    assert (job.outcome.code, runs(world, job)) == (4, 1)
+
+
+def test_a_wish_to_stop_survives_the_worker(world, serve):
+    """Asked while nobody served: the next worker ends the job."""
+    job = world.submit(argv=script(POLITE))
+    first = serve()
+    first.printed(job, "ready")
+    first.forget()
+    world.host.queue.stop(1, Stop("anna"))
+    job = serve().ended(job)
+
+    assert (job.state, job.outcome.code) == (State.CANCELLED, 0)
+
+
+def test_a_real_worker_is_killed_and_its_job_taken_up(world, serve):
+    """SIGKILL to a worker process: its lock is free at once, the job runs on and ends under the next worker."""
+    line = f"{RAN}; echo ready; while ! [ -e $FETCHML_CHECKPOINT_DIR/stop ]; do sleep 0.05; done; exit 4"
+    job = world.submit(argv=script(line))
+    argv = own_command("fetchml_core.worker.main", "run", "--base", str(world.host.base.folder))
+    process = subprocess.Popen(argv, env=dict(os.environ), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    log = world.host.data.attempt(1, 1).control / "log"
+    poll_until(lambda: log.exists() and "ready" in log.read_text(), 30, "the job has begun")
+    process.kill()
+    process.wait(10)
+    assert not worker_alive(world.host)
+    serving = serve()
+    (world.host.data.checkpoint(1) / "stop").touch()
+    job = serving.ended(job)
+
+    assert (job.outcome.code, len(job.attempts), runs(world, job)) == (4, 1, 1)
+
+
+# --- lost attempts ---
+
+
+@pytest.mark.parametrize("max_retries", [0, 2])
+def test_a_lost_job_is_tried_again_so_often(tmp_path, max_retries):
+    """An init that is killed leaves no record: queued again max_retries times, then lost."""
+    from tests.core.service.support import WORKER_FILE
+    from tests.core.worker.support import Serving, sweep
+
+    world = World(tmp_path / "base", worker=f"{WORKER_FILE}max_retries: {max_retries}\n")
+    serving = Serving(world)
+    job = world.submit(argv=script(SLEEPER))
+    for number in range(1, max_retries + 2):
+        serving.until(lambda number=number: runs(world, job) == number)
+        launch = world.host.queue.get(1).attempt.launch
+        os.kill(launch.pid, signal.SIGKILL)
+    job = serving.ended(job)
+    serving.leave()
+    sweep(world)
+
+    assert job.state is State.LOST
+    assert [attempt.outcome.state for attempt in job.attempts] == [State.LOST] * (max_retries + 1)
+    assert job.outcome.failure == "infrastructure"
+
+
+def test_another_workers_job_is_left_alone_while_its_lease_runs(world, serve):
+    """A lease that has not ended belongs to its worker."""
+    job = world.submit(argv=script(RAN))
+    world.host.queue.claim(lambda jobs: jobs[0], lease_of("other"))
+    serving = serve()
+    for _ in range(3):
+        serving.worker._next_beat = 0.0
+        serving.worker._turn()
+
+    assert world.host.queue.get(1).attempt.worker == "other"
+    assert runs(world, job) == 0
+
+
+@pytest.mark.parametrize("lease", [lease_of("other", until=0.0), Lease("other", "an-earlier-boot", 1e12)])
+def test_another_workers_job_is_taken_when_its_lease_has_ended(world, serve, lease):
+    """By time or by a boot: the attempt is lost, a new one fences the old worker out."""
+    job = world.submit(argv=script(RAN))
+    world.host.queue.claim(lambda jobs: jobs[0], lease)
+    job = serve().ended(job)
+
+    assert [attempt.worker for attempt in job.attempts] == ["other", "box1"]
+    assert job.attempts[0].outcome.state is State.LOST
+    assert runs(world, job) == 1
+
+
+def test_a_job_that_runs_is_never_started_again(world, serve):
+    """The lease has ended, and the job's own init lives on this host: nobody starts a second one."""
+    world.submit(argv=script(SLEEPER))
+    queue = world.host.queue
+    queue.claim(lambda jobs: jobs[0], lease_of("other", until=0.0))
+    me = os.getpid()
+    ticks = int(open(f"/proc/{me}/stat").read().rpartition(")")[2].split()[19])  # noqa: PTH123, SIM115
+    queue.advance(1, 1, Started(Launched("process", me, ticks), lease_of("other", until=0.0)))
+    serving = serve()
+    serving.worker._turn()
+
+    assert len(queue.get(1).attempts) == 1
+    assert queue.get(1).state is State.RUNNING
+
+
+def test_leases_are_renewed_in_time(world, serve):
+    """A beat moves the end of the lease while the job runs."""
+    serving = serve()
+    job = world.submit(argv=script(SLEEPER))
+    serving.printed(job, "ready")
+    before = world.host.queue.get(1).lease.until
+    serving.worker._next_beat = 0.0
+    serving.worker._turn()
+
+    assert world.host.queue.get(1).lease.until > before
+
+
+# --- our own mistakes ---
+
+
+def test_a_bug_in_the_worker_ends_the_job_once(world, serve):
+    """It is said so, it is not tried again and again, and the worker goes on."""
+    serving = serve()
+    real = serving.launcher.launch
+    serving.launcher.launch = lambda spec: spec.nonsense
+    job = serving.ended(world.submit(argv=script(RAN)))
+    serving.launcher.launch = real
+    after = serving.ended(world.submit(argv=script("true")))
+
+    assert (job.state, job.outcome.error, job.outcome.failure) == (State.FAILED, "worker-bug", "infrastructure")
+    assert "AttributeError" in job.outcome.reason
+    assert len(job.attempts) == 1
+    assert after.state is State.SUCCEEDED
+
+
+def test_a_queue_that_cannot_be_written_now_can_be_later(world, serve, mocker):
+    """Disk full while the end is recorded: the worker tries again, and the true end is kept."""
+    mocker.patch("fetchml_core.worker.runner._RETRY_S", 0.05)
+    serving = serve()
+    job = world.submit(argv=script("echo ready; while ! [ -e $FETCHML_CHECKPOINT_DIR/stop ]; do sleep 0.05; done; exit 4"))
+    serving.printed(job, "ready")
+    full = mocker.patch("fetchml_core.queue.journal.os.fdatasync", side_effect=OSError(28, "No space left on device"))
+    (world.host.data.checkpoint(1) / "stop").touch()
+    poll_until(lambda: full.call_count >= 2, what="two tries")
+    assert world.host.queue.get(1).state is State.RUNNING
+    mocker.stopall()
+
+    assert serving.ended(job).outcome.code == 4
+
+
+# --- the end of a worker ---
+
+
+def test_leaving_lets_the_job_go_on(world, serve):
+    """SIGTERM's way: the thread ends, the job does not."""
+    serving = serve()
+    job = world.submit(argv=script(SLEEPER))
+    serving.printed(job, "ready")
+    serving.leave()
+    job = world.host.queue.get(1)
+
+    assert job.state is State.RUNNING
+    assert serve_alive(job)
+
+
+@pytest.fixture
+def idle(world, serve):
+    """A worker started on demand whose clock can be moved."""
+    clock = ShiftedClock()
+    serving = serve(on_demand=True, clock=clock)
+    serving.worker._turn()
+    assert not serving.worker._idle_too_long()
+    clock.ahead += module.IDLE_S + 1
+    return serving
+
+
+def test_an_idle_worker_on_demand_ends(world, idle):
+    """After IDLE_S without work it gives up the lock and goes."""
+    assert idle.worker._idle_too_long()
+    assert idle.worker._leave()
+    assert not worker_alive(world.host)
+    idle.worker._detach()
+
+
+def test_a_worker_as_a_service_stays(world, serve):
+    """However long nothing comes."""
+    clock = ShiftedClock()
+    serving = serve(clock=clock)
+    clock.ahead += 10 * module.IDLE_S
+
+    assert not serving.worker._idle_too_long()
+
+
+def test_a_job_keeps_the_worker(world, serve):
+    """A worker with a running job is not idle."""
+    clock = ShiftedClock()
+    serving = serve(on_demand=True, clock=clock)
+    serving.printed(world.submit(argv=script(SLEEPER)), "ready")
+    clock.ahead += 10 * module.IDLE_S
+
+    assert not serving.worker._idle_too_long()
+
+
+def test_race_a_door_that_queued_first_is_seen(world, idle):
+    """The job was queued while the worker still held the lock: it looks once more, and stays."""
+    job = world.submit(argv=script(RAN))
+
+    assert not idle.worker._leave()
+    assert worker_alive(world.host)
+    idle.lock = idle.worker._lock
+    assert idle.ended(job).state is State.SUCCEEDED
+
+
+def test_race_a_door_that_queued_after_the_look_starts_another(world, idle):
+    """The worker has looked and gone: the door, which looks at the lock after it queued, finds it free."""
+    assert idle.worker._leave()
+    world.submit(argv=script(RAN))
+
+    assert not worker_alive(world.host)
+    idle.worker._detach()
+
+
+def test_race_a_door_that_looks_in_this_instant_does_not_send_the_worker_away(world, idle, mocker):
+    """Looking takes the lock for an instant; the worker that wants it back tries again."""
+    job = world.submit(argv=script(RAN))
+    real, looking = module.try_lock, []
+
+    def first_a_door_looks(path, **options):
+        if not looking:
+            looking.append(real(path, shared=True))
+            return real(path, **options)
+        if looking[0] is not None:
+            os.close(looking[0])
+            looking[0] = None
+        return real(path, **options)
+
+    mocker.patch.object(module, "try_lock", first_a_door_looks)
+
+    assert not idle.worker._leave()
+    idle.lock = idle.worker._lock
+    assert idle.ended(job).state is State.SUCCEEDED
+
+
+def test_race_another_worker_that_took_over_is_left_alone(world, idle, mocker):
+    """Two workers never serve one base."""
+    world.submit(argv=script(RAN))
+    held = []
+    real = os.close
+
+    def close_and_lose(fd):
+        real(fd)
+        if fd == idle.lock and not held:
+            held.append(try_lock(world.host.base.worker_lock))
+
+    mocker.patch.object(module.os, "close", close_and_lose)
+    mocker.patch.object(module, "_LOCK_TRIES", 2)
+    left = idle.worker._leave()
+    mocker.stopall()
+
+    assert left
+    assert held[0] is not None
+    os.close(held[0])
+    idle.worker._detach()
+
+
+def test_two_workers_on_one_base_are_refused(world, serve, capsys, mocker):
+    """The second is told so, with the line that ends the first; the first's record stays."""
+    mocker.patch("fetchml_core.worker.main._LOCK_TRIES", 2)
+    record = WorkerRecord(1, "first", "q", "d", ready=True)
+    import json
+
+    replace_file(world.host.base.worker_record, json.dumps(to_data(record)).encode())
+    before = world.host.base.worker_record.read_bytes()
+    serve()
+    status = main(["run", "--base", str(world.host.base.folder)])
+
+    assert status == 1
+    assert "worker-runs-already" in capsys.readouterr().err
+    assert world.host.base.worker_record.read_bytes() == before
+
+
+def test_a_whole_worker_process_ends_on_sigterm(world):
+    """It serves, says so in its record, and ends well when told to."""
+    argv = own_command("fetchml_core.worker.main", "run", "--base", str(world.host.base.folder))
+    process = subprocess.Popen(argv, env=dict(os.environ), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    poll_until(lambda: world.host.base.worker_record.exists() and b'"ready":true' in world.host.base.worker_record.read_bytes().replace(b" ", b""), 20)
+    done = subprocess.run(
+        [sys.executable, "-m", "fetchml_core.worker.main", "stop", "--base", str(world.host.base.folder)],
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+    _, errors = process.communicate(timeout=20)
+
+    assert (done.returncode, process.returncode) == (0, 0), errors
+    assert b"Traceback" not in errors
+    assert not worker_alive(world.host)
