@@ -109,6 +109,8 @@ def _tried(attempt: Attempt) -> Rows:
     yield name, where + (f", container {launch.name}" if launch and launch.name else "")
     if launch and launch.image_digest:
         yield "  image", launch.image_digest
+    if launch and (launch.cpus or launch.memory):
+        yield "  limits", f"{launch.cpus:g} CPUs, {format_size(launch.memory)} of memory"
     if launch and launch.enforced:
         yield "  enforced", ", ".join(launch.enforced)
     if launch and launch.not_enforced:

@@ -135,6 +135,8 @@ def attempt_fields(attempt: Attempt) -> dict[str, Any]:
         "launcher": launch.launcher if launch else None,
         "container": launch.name if launch else None,
         "image_digest": launch.image_digest if launch else None,
+        "cpus": launch.cpus or None if launch else None,
+        "memory": launch.memory or None if launch else None,
         "enforced": list(launch.enforced) if launch else [],
         "not_enforced": list(launch.not_enforced) if launch else [],
         "outcome": None if attempt.outcome is None else outcome_fields(attempt.outcome),

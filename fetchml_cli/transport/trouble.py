@@ -147,7 +147,7 @@ def no_ssh(
             context=printable(reason),
             hint=f"{resolved.target.ssh_command('true')} (or raise default_timeout)",
         )
-    if reason.strip() == NO_BANNER and not greeting:
+    if not greeting and (reason.strip() == NO_BANNER or "Connection reset" in reason):
         return UnreachableError(
             "connection-lost",
             f"{where} hung up without a greeting",

@@ -73,6 +73,8 @@ class Launched:
         not_enforced: Protections that do not hold, for people to see.
         cgroup: Folder of the memory cgroup on the host; empty where it is not the attempt's own.
         profile_sha256: Of the seccomp profile.
+        cpus: What the job was given, in cores; 0 where nothing limits it.
+        memory: Likewise, in bytes.
     """
 
     launcher: str
@@ -84,6 +86,8 @@ class Launched:
     not_enforced: tuple[str, ...] = ()
     cgroup: str = ""
     profile_sha256: str = ""
+    cpus: float = 0.0
+    memory: int = 0
 
 
 @frozen

@@ -237,6 +237,8 @@ class PodmanLauncher:
             not_enforced=host.not_enforced,
             cgroup=evidence.memory_cgroup(pid) if "memory" in host.enforceable else "",
             profile_sha256=profile.sha256,
+            cpus=spec.cpus if "cpus" in host.enforceable else 0.0,
+            memory=spec.memory if "memory" in host.enforceable else 0,
         )
 
     def _discard(self, spec: LaunchSpec) -> None:

@@ -39,7 +39,7 @@ class Serving:
         self.lock = lock
         self.launcher = ProcessLauncher(env=dict(os.environ), clock=Clock())
         self.worker = Worker(
-            self.host, self.launcher, worker_id=worker_id, image="", lock=lock, on_demand=on_demand
+            self.host, self.launcher, worker_id=worker_id, image="localhost/none", lock=lock, on_demand=on_demand
         )
 
     def until(self, condition, seconds: float = 20.0) -> None:
@@ -58,7 +58,12 @@ class Serving:
     def printed(self, job: Job, text: str) -> None:
         """Work until *job* has printed *text*."""
         log = self.host.data.attempt(job.id, 1).control / "log"
-        self.until(lambda: log.exists() and text in log.read_text())
+        self.until(lambda: self._not_over(job) and log.exists() and text in log.read_text())
+
+    def _not_over(self, job: Job) -> bool:
+        now = self.host.queue.get(job.id)
+        assert not now.state.final, now.outcome
+        return True
 
     def leave(self) -> None:
         """End the worker as SIGTERM does: its jobs go on."""

@@ -239,7 +239,7 @@ def launch_by_hand(world, job, *, record=True, go=True):
     job = world.host.queue.claim(lambda jobs: jobs[0], lease_of("box1"))
     launcher = ProcessLauncher(env=dict(os.environ), clock=Clock())
     runner = Runner(
-        world.host, launcher, job, image="", advance=None, make_started=None, ended=lambda: None, fresh=True
+        world.host, launcher, job, image="localhost/none", advance=None, make_started=None, ended=lambda: None, fresh=True
     )
     runner._prepare()
     launched = launcher.launch(runner._spec())
