@@ -48,7 +48,9 @@ class Scene:
         key = self.folder / "client_key"
         make_key(key)
         PRIVSEP.mkdir(mode=0o755, exist_ok=True)
-        self.server = Sshd(self._new("sshd"), key, "root", self.podman.settings, "").start()
+        # scp speaks SFTP
+        extra = "Subsystem sftp internal-sftp"
+        self.server = Sshd(self._new("sshd"), key, "root", self.podman.settings, extra).start()
         self.remote = Home(self._new("over-ssh"))
         self.remote.ssh.mkdir(mode=0o700)
         self.remote.connect(self.server, "bench")

@@ -138,7 +138,7 @@ def test_disk_fills_while_a_job_runs(ml, disk):
 
 
 def test_disk_is_full_when_a_job_would_start(ml, disk):
-    """A job that was accepted and finds no space for its workspace ends with that reason, or waits; it is not lost."""
+    """A job that was accepted and finds no space for its workspace ends with that reason; it is not lost."""
     local_base(ml, disk / "base", PROCESS + "max_workers: 1\n")
     folder = script(ml, "print('done')\n").parent
     (folder / "data").write_bytes(os.urandom(1200 * KIB))
@@ -151,9 +151,11 @@ def test_disk_is_full_when_a_job_would_start(ml, disk):
     ballast = fill(disk)
 
     ml.ok("cancel", "1")
-    done = ml.run("wait", "2", timeout=60)
+    done = ml.fails(1, "wait", "2")
 
     ballast.unlink()
-    assert "disk" in done.stderr or "space" in done.stderr, done.stderr
-    assert jobs(ml)[1][0] == 2
-    assert jobs(ml)[0][1] == "cancelled"
+    what, hint = done.stderr.splitlines()
+    assert what.startswith("job 2 failed: no space left to ")
+    assert hint == "  hint  free space on the host (df -h; df -i), then submit it again"
+    assert jobs(ml) == [(1, "cancelled"), (2, "failed")]
+    ml.fails(0, "submit", "job", "--wait")

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 
 import pytest
 
+from tests.e2e.way import random_files
 from tests.support.require import need
-from tests.support.wait import poll_until
 
 MB = 1 << 20
 PRINT_ENV = 'import json\nprint(json.dumps(dict(os.environ)))\nprint(os.getcwd(), end="")\n'
 
 
-def _random_files(folder, count, size):
-    folder.mkdir(parents=True, exist_ok=True)
-    for number in range(count):
-        (folder / f"data-{number:02}.bin").write_bytes(os.urandom(size))
-
-
 def test_unchanged_tree_sends_no_file(way):
     """A second submit of the same tree sends some kilobytes of questions and not one file."""
     host = way("fabric-process", network=True)
-    _random_files(host.ml.cwd / "tree", 3, MB)
+    random_files(host.ml.cwd / "tree", 3, MB)
     host.submit("print(1)\n")
     first, stored = host.proxy.up, host.blobs()
     assert first > 3 * MB
@@ -39,7 +31,7 @@ def test_unchanged_tree_sends_no_file(way):
 def test_changed_file_travels_alone(way):
     """Where one file of a tree has changed, only that one is sent."""
     host = way("fabric-process", network=True)
-    _random_files(host.ml.cwd / "tree", 3, MB)
+    random_files(host.ml.cwd / "tree", 3, MB)
     host.submit("print(1)\n")
     first, stored = host.proxy.up, host.blobs()
 
@@ -68,7 +60,7 @@ def test_edited_after_submit(way):
 
 
 @pytest.mark.parametrize("pair", ["local-process", "local-rootful", "local-rootless"])
-def test_environment(way, pair, monkeypatch):
+def test_environment(way, pair):
     """A job's environment is complete and exact: nothing of the client's or the worker's reaches it."""
     host = way(pair)
     host.ml.env["SECRET_OF_THE_CLIENT"] = "x"
@@ -139,7 +131,7 @@ def test_git_facts_and_start_folder(way):
 def test_dry_run_changes_nothing(way):
     """``--dry-run`` tells what would travel, reaches no host and writes nothing there."""
     host = way("local-process")
-    _random_files(host.ml.cwd / "tree", 2, 1000)
+    random_files(host.ml.cwd / "tree", 2, 1000)
     script = host.script("pass\n")
 
     told = json.loads(host.ml.ok("submit", str(script), "--dry-run", "--json", "--", "--lr", "0.1"))
@@ -197,103 +189,3 @@ def test_priority_order(way):
     order = sorted(jobs, key=lambda job: int(host.ml.ok("logs", str(job))))
     assert [jobs[job] for job in order] == [10, 9, 5, 5, 1]
     assert order[2] < order[3]
-
-
-def test_upload_cut_in_the_middle(way):
-    """A link that breaks during an upload leaves no job; submitting again sends only the rest, for one job."""
-    host = way("fabric-process", network=True)
-    host.submit("pass\n", folder="first")  # brings the agent
-    _random_files(host.ml.cwd / "tree", 16, MB // 2)
-    script = host.script("print('whole')\n")
-    host.proxy.cut_after(up=5 * MB)
-
-    done = host.ml.fails(6, "submit", str(script))
-    assert "ml submit" in done.stderr or "same command" in done.stderr, done.stderr
-    assert [job["id"] for job in host.ml.json("status", "-a")["jobs"]] == [1]
-    arrived, before = host.blob_bytes(), host.proxy.up
-    job = int(host.ml.ok("submit", "-q", str(script)))
-
-    assert arrived > MB
-    assert host.proxy.up - before < 8 * MB - arrived + 100_000
-    host.ml.ok("wait", str(job))
-    assert host.ml.ok("logs", str(job)) == "whole\n"
-    assert len(host.ml.json("status", "-a")["jobs"]) == 2
-
-
-def _queue_bytes(host):
-    return sum(path.stat().st_size for path in (host.data / "queue").rglob("*") if path.is_file())
-
-
-def _cut_after_the_queue_has_it(host, submitting):
-    """Cut once the host has queued the job: its answer waits for the worker that is being started."""
-    before = _queue_bytes(host)
-    poll_until(lambda: _queue_bytes(host) > before or submitting.poll() is not None, 30, "a job is queued")
-    host.proxy.cut()
-
-
-def test_lost_answer_is_asked_for_again(way):
-    """A link that breaks between the submit frame and its answer makes one job, and its id is still printed."""
-    host = way("fabric-process", network=True)
-    host.submit("pass\n", folder="first")
-    host.ml.ok("wait", "1")
-    host.end_worker()
-
-    submitting = host.ml.start("submit", str(host.script("print('once')\n")))
-    _cut_after_the_queue_has_it(host, submitting)
-    out, err = submitting.communicate(timeout=60)
-
-    assert submitting.returncode == 0, err
-    assert "asking again for the same job" in err
-    assert out.startswith("job 2 ")
-    assert [job["id"] for job in host.ml.json("status", "-a")["jobs"]] == [1, 2]
-
-
-def test_lost_answer_of_a_host_that_goes_away(way):
-    """Where the host stays away for some seconds after the submit frame left, it is asked until it is back."""
-    host = way("fabric-process")
-    host.submit("pass\n", folder="first")
-    host.ml.ok("wait", "1")
-    host.end_worker()
-
-    submitting = host.ml.start("submit", "-q", str(host.script("print('once')\n")))
-    before = _queue_bytes(host)
-    poll_until(lambda: _queue_bytes(host) > before or submitting.poll() is not None, 30, "a job is queued")
-    host.server.refuse()
-    host.server.cut()
-    assert submitting.stderr is not None
-    assert "asking again for the same job" in submitting.stderr.readline()
-    assert "asking again for the same job" in submitting.stderr.readline()
-    host.server.restart()
-    out, err = submitting.communicate(timeout=60)
-
-    assert submitting.returncode == 0, err
-    assert out == "2\n"
-    assert len(host.ml.json("status", "-a")["jobs"]) == 2
-
-
-def test_killed_submit_is_typed_again(way):
-    """A client that dies between the submit frame and its answer: the same command again finds the same job."""
-    host = way("fabric-process", network=True)
-    host.submit("pass\n", folder="first")
-    host.ml.ok("wait", "1")
-    host.end_worker()
-    script = str(host.script("print('once')\n"))
-
-    submitting = host.ml.start("submit", script)
-    before = _queue_bytes(host)
-    poll_until(lambda: _queue_bytes(host) > before, 30, "a job is queued")
-    submitting.send_signal(signal.SIGKILL)
-    submitting.communicate()
-
-    assert host.ml.ok("submit", "-q", script) == "2\n"
-    assert host.ml.ok("submit", "-q", script) == "3\n"  # that one was answered: a new wish, a new job
-
-
-def test_the_same_job_several_times_at_once(way):
-    """Equal submissions at the same time are several wishes, so several jobs; only a lost answer is asked for again."""
-    host = way("local-process", max_workers=1)
-    script = str(host.script("pass\n"))
-    host.ml.ok("submit", script)
-    submitting = [host.ml.start("submit", "-q", script) for _ in range(4)]
-    told = [process.communicate(timeout=60)[0] for process in submitting]
-    assert sorted(told) == ["2\n", "3\n", "4\n", "5\n"]

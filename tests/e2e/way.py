@@ -12,26 +12,21 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
-import sysconfig
 import textwrap
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.home import Home
-from tests.support.leftovers import run_folder
-from tests.support.ml import ROOT, Ml
-from tests.support.require import missing
+from tests.e2e.account_ml import account_ml
 from tests.support.wait import poll_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.support.accounts import Account
+    from tests.support.ml import Ml
     from tests.support.proxy import Proxy
     from tests.support.sshd import Sshd
 
@@ -43,7 +38,6 @@ PAIRS = (
     "fabric-rootful",
     "fabric-rootless",
 )
-CONTAINERS = tuple(pair for pair in PAIRS if not pair.endswith("-process"))
 IMAGE = "docker.io/library/python:3.9-slim"
 
 PRELUDE = """
@@ -197,55 +191,17 @@ class Way:
             self.end_worker()
 
 
+def random_files(folder: Path, count: int, size: int) -> None:
+    """Fill a folder with files that no compression makes smaller."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        (folder / f"data-{number:02}.bin").write_bytes(os.urandom(size))
+
+
 def _lives(pid: int) -> bool:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0] not in "ZX"
     return False
-
-
-class AccountMl(Ml):
-    """``ml`` run by another account of the machine."""
-
-    python: str
-    prefix: tuple[str, ...]
-
-    def _argv(self, args: tuple[str, ...]) -> list[str]:
-        return [*self.prefix, self.python, "-m", "fetchml_cli", *args]
-
-
-def _account_ml(account: Account) -> AccountMl:
-    """The client as the rootless account types it: home and current folder are its own."""
-    folder = run_folder() / f"way-{uuid.uuid4().hex[:8]}"
-    home, cwd = Home(folder / "home"), folder / "cwd"
-    for path in (home.ssh, cwd):
-        path.mkdir(parents=True)
-    account.own(folder)
-    ml = AccountMl(home, cwd, account.podman.settings)
-    del ml.env["PYTHONPATH"]
-    ml.prefix = account.podman.prefix
-    ml.python = _python_for(account, folder / "venv")
-    return ml
-
-
-def _python_for(account: Account, folder: Path) -> str:
-    """A virtual environment with our packages, whose Python the account may run."""
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    bin_folder, packages = folder / "bin", folder / "lib" / f"python{version}" / "site-packages"
-    bin_folder.mkdir(parents=True)
-    packages.mkdir(parents=True)
-    (packages / "ours.pth").write_text(f"{ROOT}\n{sysconfig.get_path('purelib')}\n", "utf-8")
-    python = bin_folder / "python3"
-    for base in (Path(sys.base_prefix, "bin", f"python{version}"), Path(f"/usr/bin/python{version}")):
-        python.unlink(missing_ok=True)
-        python.symlink_to(base)
-        (folder / "pyvenv.cfg").write_text(f"home = {base.parent}\nversion = {version}\n", "utf-8")
-        # By way of sh: what the account itself starts counts, not what setpriv still may.
-        argv = [*account.podman.prefix, "sh", "-c", f'exec {python} -E -c "import fetchml_cli.main, typer"']
-        if subprocess.run(argv, cwd="/", capture_output=True, check=False).returncode == 0:
-            break
-    else:
-        missing("rootless", f"{account.name} may run no Python {version} that reads {ROOT} and its packages")
-    return str(python)
 
 
 def _path_without_podman(folder: Path) -> str:
@@ -283,7 +239,7 @@ def way(request, ml, home, tmp_path) -> Iterator[Callable[..., Way]]:
             home.connect(server, str(base), through=between)
         else:
             if account:
-                client = _account_ml(account)
+                client = account_ml(account)
             base = client.home.path / ".ml" / "local"
         if pair == "local-process":
             client.env["PATH"] = _path_without_podman(tmp_path / "bin")

@@ -16,6 +16,7 @@ from fetchml_core.convert import to_data
 from fetchml_core.fsio import replace_file, try_lock
 from fetchml_core.jobs.job import Launched, Lease, Stop
 from fetchml_core.jobs.states import State
+from fetchml_core.launcher.evidence import read_stat
 from fetchml_core.launcher.process import ProcessLauncher
 from fetchml_core.queue.base import Started
 from fetchml_core.service.show import last_metrics
@@ -156,9 +157,8 @@ def test_cancel(world, serve, line, now, state, code, signal_number):
 
     assert (job.state, job.outcome.code, job.outcome.signal) == (state, code, signal_number)
     assert job.outcome.reason == "cancelled by local: typo"
-    grace = world.host.worker.graceful_timeout.seconds
-    took = time.monotonic() - begin
-    assert (took >= grace) == (line == STUBBORN and not now) or took < 3 * grace
+    if line == STUBBORN and not now:
+        assert time.monotonic() - begin >= world.host.worker.graceful_timeout.seconds
 
 
 def test_the_reason_reaches_the_job(world, serve):
@@ -403,11 +403,12 @@ def test_a_job_that_runs_is_never_started_again(world, serve):
     world.submit(argv=script(SLEEPER))
     queue = world.host.queue
     queue.claim(lambda jobs: jobs[0], lease_of("other", until=0.0))
-    me = os.getpid()
-    ticks = int(open(f"/proc/{me}/stat").read().rpartition(")")[2].split()[19])  # noqa: PTH123, SIM115
-    queue.advance(1, 1, Started(Launched("process", me, ticks), lease_of("other", until=0.0)))
-    serving = serve()
-    serving.worker._turn()
+    with subprocess.Popen(["sleep", "60"]) as init:
+        stat = read_stat(init.pid)
+        launched = Launched("process", init.pid, stat.start_ticks)
+        queue.advance(1, 1, Started(launched, lease_of("other", until=0.0)))
+        serve().worker._turn()
+        init.kill()
 
     assert len(queue.get(1).attempts) == 1
     assert queue.get(1).state is State.RUNNING
