@@ -95,6 +95,14 @@ def with_profile(cli: Cli, line: str) -> str:
     return f"{line} --profile {cli.profile}" if cli.profile else line
 
 
+def hint_next(cli: Cli, *rows: tuple[str, str]) -> None:
+    """Tell a person what could be typed next: commands, and what each does."""
+    commands = [with_profile(cli, command) for command, _ in rows]
+    width = max(map(len, commands))
+    for command, (_, what) in zip(commands, rows, strict=True):
+        cli.hint(f"  {command:<{width}}   {what}")
+
+
 def wait_status(jobs: Iterable[Job], *, of_job: bool = False) -> int:
     """Return the exit status of a wait for *jobs*, which have ended.
 

@@ -87,7 +87,10 @@ def _asked(job: Job) -> Rows:
         if spec.git
         else ""
     )
-    yield "snapshot", f"{spec.snapshot[:12]}, {spec.files} files, {format_size(spec.size)}{git}"
+    yield (
+        "snapshot",
+        f"{spec.snapshot[:12]}, {spec.files} {'file' if spec.files == 1 else 'files'}, {format_size(spec.size)}{git}",
+    )
     if spec.image:
         yield "image", spec.image
     if spec.env:

@@ -13,10 +13,10 @@ from fetchml_cli.commands.common import (
     ProfileOption,
     begin,
     check_exit_status,
+    hint_next,
     host_name,
     load_profile,
     wait_status,
-    with_profile,
 )
 from fetchml_cli.commands.wish import Wish, check_wish
 from fetchml_cli.lazy import new_app
@@ -196,9 +196,12 @@ def _show_reply(
         cli.out.line(f"job {job.id} {job.state.value} on {host_name(profile, client)} ({line})")
     cli.out.flush()
     if not more and not quiet:
-        cli.hint(f"  {with_profile(cli, f'ml logs -f {job.id}')}   follow it")
-        cli.hint(f"  {with_profile(cli, 'ml status')}   see where it stands")
-        cli.hint(f"  {with_profile(cli, f'ml pull {job.id}')}   fetch its results")
+        hint_next(
+            cli,
+            (f"ml logs -f {job.id}", "follow it"),
+            ("ml status", "see where it stands"),
+            (f"ml pull {job.id}", "fetch its results"),
+        )
 
 
 def ordinal(number: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from fetchml_cli.output.table import Cell, Column, Row, span, state
 from fetchml_cli.output.times import rfc3339
-from fetchml_core.jobs.job import Attempt, Job, Launched, Outcome
+from fetchml_core.jobs.job import Attempt, Job, Launched, Outcome, Stop
 from fetchml_core.wire.messages import WorkerInfo
 
 COLUMNS = (
@@ -64,7 +64,7 @@ def where_or_why(job: Job, why: str) -> str:
     if job.state.active:
         launch = job.attempt.launch if job.attempt else None
         if job.stop is not None:
-            return f"stopping: {job.stop.reason or 'cancelled by ' + job.stop.by}"
+            return wish(job.stop)
         return weakness(launch) if launch else ""
     return why
 
@@ -77,12 +77,16 @@ def weakness(launch: Launched) -> str:
 
 
 def ending(job: Job) -> str:
-    """Return on one line how *job* ended, empty for success."""
+    """Return on one line how *job* ended, empty for success; its failure class where the reason alone does not tell."""
     outcome = job.outcome
     if outcome is None or outcome.state is not job.state:
-        reason = f": {job.stop.reason}" if job.stop and job.stop.reason else ""
-        return f"cancelled by {job.stop.by}{reason}" if job.stop else ""
-    return f"{outcome.failure}: {outcome.reason}" if outcome.failure else outcome.reason
+        return wish(job.stop) if job.stop else ""
+    return f"{outcome.failure}: {outcome.reason}" if outcome.failure not in {"", "code"} else outcome.reason
+
+
+def wish(stop: Stop) -> str:
+    """Return who wanted a job to end, and why."""
+    return f"by {stop.by}" + (f": {stop.reason}" if stop.reason else "")
 
 
 def job_fields(job: Job, why: str = "") -> dict[str, Any]:

@@ -133,7 +133,7 @@ def become(folder: Path, base: Path, facts: Answer, reader: BinaryIO) -> None:
         sys.path.insert(0, str(folder))
     gc.set_threshold(50_000)  # what is imported stays: collecting seldom saves a tenth of the time
     try:
-        from fetchml_core.agent.main import serve
+        from fetchml_core.agent.main import leave, serve
     except Exception as error:  # noqa: BLE001 - whatever a damaged file raises
         context = f"{type(error).__name__}: {error}"
         hint = "is the Python there complete? apt install python3"
@@ -152,7 +152,7 @@ def become(folder: Path, base: Path, facts: Answer, reader: BinaryIO) -> None:
     writer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     serve(reader, writer, base=base, embedded="build" not in facts)
-    gc.freeze()  # the end of the interpreter would look through everything for garbage, and the host has better to do
+    leave()
 
 
 def main(reader: Any) -> None:

@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 import fetchml_core
 from fetchml_core.clock import Clock
@@ -195,6 +195,16 @@ def _converse(talk: Conversation, base: Path, embedded: bool, environ: Mapping[s
             ) from None
 
 
+def leave() -> NoReturn:
+    """End the process now.
+
+    After a refusal a thread still reads the stream; the interpreter's own end would want its lock, and abort.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.flush()
+    os._exit(0)  # what was said is flushed with every message
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command; the manual page is made from it."""
     import argparse  # not for `serve`, which is what a client starts
@@ -213,4 +223,4 @@ def main(arguments: list[str] | None = None) -> int:
     sys.stdout.buffer.write(MAGIC)
     sys.stdout.buffer.flush()
     serve(sys.stdin.buffer, sys.stdout.buffer, base=options.base.expanduser().absolute())
-    return 0
+    leave()

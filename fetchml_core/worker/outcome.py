@@ -93,7 +93,7 @@ def _stopped(stop: Stop | None) -> State | None:
 def _why_stopped(stop: Stop) -> str:
     if stop.timed_out:
         return stop.reason
-    return f"cancelled by {stop.by}" + (f": {stop.reason}" if stop.reason else "")
+    return f"by {stop.by}" + (f": {stop.reason}" if stop.reason else "")
 
 
 def end_of(job: Job, outcome: Outcome, max_retries: int) -> Finished | Requeued:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import socket
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -71,11 +74,16 @@ class Peer:
         self.thread.start()
 
     def _serve(self, world, theirs):
+        reader, writer = theirs.makefile("rb"), theirs.makefile("wb")
         try:
-            with theirs, theirs.makefile("rb") as reader, theirs.makefile("wb") as writer:
-                serve(reader, writer, base=world.host.base.folder, environ={"PATH": "/usr/bin:/bin"})
+            serve(reader, writer, base=world.host.base.folder, environ={"PATH": "/usr/bin:/bin"})
         except BaseException as error:  # noqa: BLE001 - the test looks at it
             self.failed.append(error)
+        with contextlib.suppress(OSError):
+            theirs.shutdown(socket.SHUT_RDWR)  # as the end of the agent's process does
+        for stream in (writer, reader, theirs):
+            with contextlib.suppress(OSError):
+                stream.close()
 
     def say(self, data):
         """Send bytes."""
@@ -394,9 +402,6 @@ def test_a_request_number_that_does_not_fit_is_answered(world, connect, number):
 
 def test_the_program_says_the_magic_word_first(tmp_path):
     """What a login script printed before it is noise."""
-    import subprocess
-    import sys
-
     base = tmp_path / "base"
     argv = [sys.executable, "-c", "import sys; from fetchml_core.agent.main import main; sys.exit(main(sys.argv[1:]))"]
     done = subprocess.run(
@@ -404,12 +409,26 @@ def test_the_program_says_the_magic_word_first(tmp_path):
     )
     events = list(ClientSession().receive(done.stdout.removeprefix(MAGIC)))
 
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.startswith(MAGIC)
     assert isinstance(events[0], Welcome)
     assert base.stat().st_mode & 0o777 == 0o700
     with pytest.raises(SystemExit):
         main(["--nonsense"])
+
+
+def test_a_refused_client_that_stays_does_not_crash_the_agent(tmp_path):
+    """The agent ends well after a refusal, although it still waits for more."""
+    argv = [sys.executable, "-c", "import sys; from fetchml_core.agent.main import main; sys.exit(main(sys.argv[1:]))"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen([*argv, "--base", str(tmp_path)], stdin=pipe, stdout=pipe, stderr=pipe) as agent:
+        agent.stdin.write(send(Hello("1", protocol=99, oldest=99)))
+        agent.stdin.flush()
+        said, errors = agent.stdout.read(), agent.stderr.read()
+        status = agent.wait(20)
+
+    assert (status, errors) == (0, b"")
+    assert b"version-mismatch" in said
 
 
 def test_who_one_is_cannot_be_changed(world, connect):

@@ -39,13 +39,13 @@ BY_TIME = time_limit_stop(90.0)
         (evolve(OOM, max_rss=None), None, False, State.FAILED, "resource", "out of memory (its largest process had 0 B)"),
         (None, None, False, State.LOST, "infrastructure", "it vanished without an exit record"),
         (None, None, True, State.FAILED, "resource", "out of memory: the kernel killed the whole container"),
-        (None, BY_USER, False, State.CANCELLED, "", "cancelled by anna: typo"),
-        (None, BY_USER, True, State.CANCELLED, "", "cancelled by anna: typo"),
+        (None, BY_USER, False, State.CANCELLED, "", "by anna: typo"),
+        (None, BY_USER, True, State.CANCELLED, "", "by anna: typo"),
         (None, BY_TIME, False, State.TIMED_OUT, "", "its time limit of 1m30s ran out"),
-        (EXIT_0, BY_USER, False, State.CANCELLED, "", "cancelled by anna: typo"),
-        (EXIT_3, SILENT, False, State.CANCELLED, "", "cancelled by anna"),
+        (EXIT_0, BY_USER, False, State.CANCELLED, "", "by anna: typo"),
+        (EXIT_3, SILENT, False, State.CANCELLED, "", "by anna"),
         (SEGV, BY_TIME, False, State.TIMED_OUT, "", "its time limit of 1m30s ran out"),
-        (OOM, BY_USER, False, State.CANCELLED, "", "cancelled by anna: typo"),
+        (OOM, BY_USER, False, State.CANCELLED, "", "by anna: typo"),
     ],
 )
 def test_judge(record, stop, oom, state, failure, reason):

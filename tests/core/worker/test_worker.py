@@ -156,7 +156,7 @@ def test_cancel(world, serve, line, now, state, code, signal_number):
     job = serving.ended(job)
 
     assert (job.state, job.outcome.code, job.outcome.signal) == (state, code, signal_number)
-    assert job.outcome.reason == "cancelled by local: typo"
+    assert job.outcome.reason == "by local: typo"
     if line == STUBBORN and not now:
         assert time.monotonic() - begin >= world.host.worker.graceful_timeout.seconds
 
