@@ -77,6 +77,10 @@ def from_data(data: Any, kind: type[T], *, what: str = "record") -> T:
     Raises:
         HostError: ``damaged-record``, with the path of the field that does not fit.
     """
+    if not isinstance(data, dict):  # an empty list has none of the fields, too
+        raise HostError(
+            "damaged-record", f"this {what} cannot be read", context=f"it is a {type(data).__name__}"
+        )
     try:
         return _converter().structure(data, kind)
     except (BaseValidationError, TypeError, ValueError, KeyError) as error:

@@ -68,7 +68,7 @@ def parse_duration(text: str) -> float:
         seconds: float = durationpy.from_str(text).total_seconds()
     except (durationpy.DurationError, ValueError, OverflowError, ArithmeticError, IndexError):
         seconds = -1.0
-    if not text.isascii() or not 0 <= seconds < 10**9:
+    if not text.isascii() or "-" in text or not 0 <= seconds < 10**9:
         raise InputError(
             "bad-duration", "this is not a duration", context=text, hint="write it like 30m, 1h30m or 500ms"
         )

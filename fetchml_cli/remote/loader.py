@@ -133,7 +133,7 @@ def become(folder: Path, base: Path, facts: Answer, reader: BinaryIO) -> None:
         sys.path.insert(0, str(folder))
     gc.set_threshold(50_000)  # what is imported stays: collecting seldom saves a tenth of the time
     try:
-        from fetchml_core.agent.main import leave, serve
+        from fetchml_core.agent.main import serve
     except Exception as error:  # noqa: BLE001 - whatever a damaged file raises
         context = f"{type(error).__name__}: {error}"
         hint = "is the Python there complete? apt install python3"
@@ -152,7 +152,9 @@ def become(folder: Path, base: Path, facts: Answer, reader: BinaryIO) -> None:
     writer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     serve(reader, writer, base=base, embedded="build" not in facts)
-    leave()
+    # A thread of the agent may still read: the interpreter's own end would want its lock, and abort.
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def main(reader: Any) -> None:

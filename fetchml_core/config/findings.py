@@ -73,10 +73,6 @@ class InvalidConfigError(ConfigError):
         self.findings = findings
 
 
-# The wire names errors by the classes of errors.py; findings stay on the machine that has the file.
-InvalidConfigError.__name__ = ConfigError.__name__
-
-
 class Report:
     """Collects findings about one file, up to a limit: a file of garbage must not fill the memory."""
 

@@ -60,7 +60,7 @@ class BlobWriter:
         self._left -= len(data)
 
     def check(self) -> None:
-        """Raise ``blob-damaged`` unless the bytes so far are the blob."""
+        """Raise ``blob-refused`` unless the bytes so far are the blob."""
         if self._left:
             raise _damaged_on_arrival(self._digest, f"{self._left} bytes short")
         if self._running.hexdigest() != self._digest:
@@ -126,7 +126,7 @@ class BlobStore:
         before is synced, so that the sender can go on from there.
 
         Raises:
-            InputError: ``blob-damaged`` when the bytes are not those of *digest* and *size*.
+            InputError: ``blob-refused`` when the bytes are not those of *digest* and *size*.
             HostError: ``disk-full`` and its like.
         """
         _check_digest(digest)
@@ -277,5 +277,5 @@ def _check_digest(digest: str) -> None:
 
 def _damaged_on_arrival(digest: str, reason: str) -> InputError:
     return InputError(
-        "blob-damaged", f"a file arrived damaged: {reason}", context=digest, hint="submit again"
+        "blob-refused", f"a file arrived damaged: {reason}", context=digest, hint="submit again"
     )

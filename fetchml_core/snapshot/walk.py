@@ -59,7 +59,7 @@ class Walker:
         """Yield the files that travel, folder by folder, by name.
 
         Raises:
-            InputError: ``link-leaves-tree``, ``link-broken``, ``link-loop``, ``special-file``, ``name-refused`` or
+            InputError: ``link-leaves-tree``, ``link-dangles``, ``link-loop``, ``special-file``, ``name-refused`` or
                 ``unreadable``; the context names the place.
         """
         status = Path(self._root).stat()
@@ -134,7 +134,7 @@ class Walker:
             return target, os.lstat(target)
         except OSError:
             raise InputError(
-                "link-broken", "a link points to nothing", context=names.show(path), hint=LEAVE_OUT
+                "link-dangles", "a link points to nothing", context=names.show(path), hint=LEAVE_OUT
             ) from None
 
     def _list(self, path: str, source: str) -> list[os.DirEntry[str]]:

@@ -79,7 +79,10 @@ def refused(error: FetchError) -> Outcome:
     """Return the outcome of an attempt that could not be started."""
     message, hint = error.message, error.hint
     if error.code == "disk-full":  # its words are for a command that was refused
-        message, hint = message.partition(";")[0], "free space on the host (df -h; df -i), then submit it again"
+        message, hint = (
+            message.partition(";")[0],
+            "free space on the host (df -h; df -i), then submit it again",
+        )
     reason = message + (f" ({' '.join(error.context.split())[:300]})" if error.context else "")
     return Outcome(State.FAILED, reason, failure="infrastructure", hint=hint, error=error.code)
 

@@ -185,7 +185,13 @@ def test_several_requests_one_after_the_other(world, connect):
 
 @pytest.mark.parametrize(
     "first",
-    [send(Call(1, "list")), send_data(1, b"x"), send(Welcome("a", "b", "1")), encode(Frame(1, b"{}")), b"\xff" * 9],
+    [
+        send(Call(1, "list")),
+        send_data(1, b"x"),
+        send(Welcome("a", "b", "1")),
+        encode(Frame(1, b"{}")),
+        b"\xff" * 9,
+    ],
 )
 def test_hello_comes_first(world, connect, first):
     """Anything else is refused and the conversation is over; nothing was done."""
@@ -222,7 +228,9 @@ def test_fields_and_frames_of_a_newer_client_are_passed_over(world, connect):
     assert isinstance(peer.hear(), Welcome)
 
 
-@pytest.mark.parametrize(("key", "code"), [("", "key-missing"), ("wrong", "key-unknown"), ("\ud800", "key-unknown")])
+@pytest.mark.parametrize(
+    ("key", "code"), [("", "key-missing"), ("wrong", "key-unknown"), ("\ud800", "key-unknown")]
+)
 def test_keys_are_checked_before_anything(tmp_path, connect, key, code):
     """No key and a wrong key are refused; the conversation is over, the key is in no answer."""
     made = World(tmp_path / "base", server=AUTH)
@@ -321,7 +329,9 @@ def test_a_client_that_leaves_in_an_upload_leaves_nothing_half(world):
     peer.leave()
 
     assert world.host.queue.jobs() == []
-    assert not [path for path in world.host.data.blobs.rglob("*") if path.is_file() and "lock" not in path.name]
+    assert not [
+        path for path in world.host.data.blobs.rglob("*") if path.is_file() and "lock" not in path.name
+    ]
 
 
 @pytest.mark.parametrize("how", ["leave", "end"])
@@ -403,7 +413,11 @@ def test_a_request_number_that_does_not_fit_is_answered(world, connect, number):
 def test_the_program_says_the_magic_word_first(tmp_path):
     """What a login script printed before it is noise."""
     base = tmp_path / "base"
-    argv = [sys.executable, "-c", "import sys; from fetchml_core.agent.main import main; sys.exit(main(sys.argv[1:]))"]
+    argv = [
+        sys.executable,
+        "-c",
+        "import sys; from fetchml_core.agent.main import main; sys.exit(main(sys.argv[1:]))",
+    ]
     done = subprocess.run(
         [*argv, "--base", str(base)], input=send(Hello("1")), capture_output=True, check=False, timeout=60
     )
@@ -419,7 +433,11 @@ def test_the_program_says_the_magic_word_first(tmp_path):
 
 def test_a_refused_client_that_stays_does_not_crash_the_agent(tmp_path):
     """The agent ends well after a refusal, although it still waits for more."""
-    argv = [sys.executable, "-c", "import sys; from fetchml_core.agent.main import main; sys.exit(main(sys.argv[1:]))"]
+    argv = [
+        sys.executable,
+        "-c",
+        "import sys; from fetchml_core.agent.main import main; sys.exit(main(sys.argv[1:]))",
+    ]
     pipe = subprocess.PIPE
     with subprocess.Popen([*argv, "--base", str(tmp_path)], stdin=pipe, stdout=pipe, stderr=pipe) as agent:
         agent.stdin.write(send(Hello("1", protocol=99, oldest=99)))

@@ -14,7 +14,20 @@ from fetchml_core.jobs.metrics import MAX_KEYS, MAX_LINE, PREFIX, Metric, Metric
 keys = st.from_regex(r"[A-Za-z_][A-Za-z0-9_./-]{0,10}", fullmatch=True).filter(lambda key: key != "step")
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 pieces = st.sampled_from(
-    [PREFIX, PREFIX[:7], b"loss=0.5", b" ", b"\n", b"\r\n", b"step=3", b"acc=1e-3", b"x=nan", b"\xff", b"=", b"z" * 3000]
+    [
+        PREFIX,
+        PREFIX[:7],
+        b"loss=0.5",
+        b" ",
+        b"\n",
+        b"\r\n",
+        b"step=3",
+        b"acc=1e-3",
+        b"x=nan",
+        b"\xff",
+        b"=",
+        b"z" * 3000,
+    ]
 )
 outputs = st.lists(pieces | st.binary(max_size=5), max_size=40).map(b"".join)
 
@@ -93,7 +106,10 @@ def test_total(line):
         ("FETCHML_METRIC a\x1b[31m=1", None),
         (f"FETCHML_METRIC {'k' * 64}=1", Metric({"k" * 64: 1.0})),
         (f"FETCHML_METRIC {'k' * 65}=1", None),
-        ("FETCHML_METRIC " + " ".join(f"k{n}=1" for n in range(MAX_KEYS)), Metric({f"k{n}": 1.0 for n in range(MAX_KEYS)})),
+        (
+            "FETCHML_METRIC " + " ".join(f"k{n}=1" for n in range(MAX_KEYS)),
+            Metric({f"k{n}": 1.0 for n in range(MAX_KEYS)}),
+        ),
         ("FETCHML_METRIC " + " ".join(f"k{n}=1" for n in range(MAX_KEYS + 1)), None),
         ("FETCHML_METRIC a=1" + " " * MAX_LINE, None),
     ],

@@ -66,7 +66,25 @@ def test_last_counts_ones_own_jobs_only():
 
 @pytest.mark.parametrize(
     "word",
-    ["", "x", "-1", "--now", "4-", "-4", "4-3", "@~", "@1", "@~-1", "LAST", "name:", "name", "1 2", "1.0", "٣", "²"]
+    [
+        "",
+        "x",
+        "-1",
+        "--now",
+        "4-",
+        "-4",
+        "4-3",
+        "@~",
+        "@1",
+        "@~-1",
+        "LAST",
+        "name:",
+        "name",
+        "1 2",
+        "1.0",
+        "٣",
+        "²",
+    ]
     + ["1" * 16, f"1-{MAX_RANGE + 1}", "@~" + "1" * 7, "42\n", "box1/42"],
 )
 def test_a_word_that_is_no_form_finds_nothing(word):

@@ -50,7 +50,9 @@ def test_follow_is_the_table(state, step):
         else:
             expected = State(cell) if cell else None
         if expected is None:
-            with pytest.raises(FetchError, match=f"illegal-step: a job that is {state.value} cannot {step.value}"):
+            with pytest.raises(
+                FetchError, match=f"illegal-step: a job that is {state.value} cannot {step.value}"
+            ):
                 follow(state, step, outcome)
         else:
             assert follow(state, step, outcome) is expected

@@ -140,7 +140,10 @@ def test_image_missing(launcher, tmp_path):
     """An image that the host lacks gives the line to type."""
     error = refused(launcher, tmp_path, image="docker.io/library/no-such:1")
 
-    assert (error.code, error.hint) == ("image-missing", "on the host: podman pull docker.io/library/no-such:1")
+    assert (error.code, error.hint) == (
+        "image-missing",
+        "on the host: podman pull docker.io/library/no-such:1",
+    )
 
 
 def test_image_without_python_and_shell(launcher, tmp_path, image_none, podman_root):

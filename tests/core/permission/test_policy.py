@@ -61,7 +61,9 @@ def test_the_matrix(role, action, owner):
     assert bool(decision.reason) != decision.allowed
 
 
-@pytest.mark.parametrize(("roles", "action", "owner"), list(itertools.product(itertools.combinations(ALLOWED, 2), ACTIONS, OWNERS)))
+@pytest.mark.parametrize(
+    ("roles", "action", "owner"), list(itertools.product(itertools.combinations(ALLOWED, 2), ACTIONS, OWNERS))
+)
 def test_roles_add_up(roles, action, owner):
     """Two roles allow what one of them allows."""
     expected = any((action, owner) in ALLOWED[role] for role in roles)
@@ -125,14 +127,19 @@ def test_an_unknown_role_grants_nothing():
     assert not any(may(anna("Admin", "root", ""), action) for action in ACTIONS)
 
 
-@given(st.sets(st.sampled_from(list(ALLOWED)[1:])), st.dictionaries(st.sampled_from([*ACTIONS, "jobs"]), st.booleans()))
+@given(
+    st.sets(st.sampled_from(list(ALLOWED)[1:])),
+    st.dictionaries(st.sampled_from([*ACTIONS, "jobs"]), st.booleans()),
+)
 def test_a_false_never_gives(roles, permissions):
     """Whatever else holds, turning a true into a false allows nothing new."""
     entry = Entry(roles=tuple(roles), permissions=permissions)
     for name in permissions:
         less = evolve(entry, permissions={**permissions, name: False})
         for action, owner in itertools.product(ACTIONS, OWNERS.values()):
-            assert may(identity_of("anna", less), action, owner) <= may(identity_of("anna", entry), action, owner)
+            assert may(identity_of("anna", less), action, owner) <= may(
+                identity_of("anna", entry), action, owner
+            )
 
 
 # --- keys ---
@@ -154,7 +161,9 @@ def test_a_key_names_its_user(user):
     assert identify(f"{user}-key", odd).user == user
 
 
-@pytest.mark.parametrize("key", ["wrong", "anna-key ", "ANNA-KEY", "\0", "\ud800", "a" * 100_000, "CHANGE_ME_Ü", sha("anna-key")])
+@pytest.mark.parametrize(
+    "key", ["wrong", "anna-key ", "ANNA-KEY", "\0", "\ud800", "a" * 100_000, "CHANGE_ME_Ü", sha("anna-key")]
+)
 def test_any_other_key_is_unknown(key):
     """Whatever its shape: one answer, which repeats neither key nor hash."""
     with pytest.raises(DeniedError, match="key-unknown") as caught:

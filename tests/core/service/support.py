@@ -20,7 +20,6 @@ from fetchml_core.queue.base import Finished, Started
 from fetchml_core.service.host import Host, open_host
 from fetchml_core.service.perform import perform
 from fetchml_core.snapshot.manifest import Manifest
-from fetchml_core.snapshot.store import BlobStore
 from fetchml_core.wire.messages import (
     CancelRequest,
     FetchRequest,
@@ -76,7 +75,9 @@ class Talk:
 class World:
     """A host, an identity that asks, and shortcuts to bring jobs where a test wants them."""
 
-    def __init__(self, base: Path, *, server: str = "", identity: Identity = LOCAL, worker: str = WORKER_FILE) -> None:
+    def __init__(
+        self, base: Path, *, server: str = "", identity: Identity = LOCAL, worker: str = WORKER_FILE
+    ) -> None:
         base.mkdir(mode=0o700, exist_ok=True)
         (base / "worker.yaml").write_text(worker)
         if server:

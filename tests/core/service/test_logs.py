@@ -21,7 +21,10 @@ def control(tmp_path_factory):
     return tmp_path_factory.mktemp("control")
 
 
-@given(st.lists(st.sampled_from([b"\n", b"a", b"bc", b"\r", b"\xff"]), max_size=30).map(b"".join), st.integers(-1, 8))
+@given(
+    st.lists(st.sampled_from([b"\n", b"a", b"bc", b"\r", b"\xff"]), max_size=30).map(b"".join),
+    st.integers(-1, 8),
+)
 def test_tail_offset_is_where_the_last_lines_begin(control, data, lines):
     """The same as splitting the whole log into lines and counting from the end."""
     (control / "log").write_bytes(data)
@@ -119,7 +122,10 @@ def test_what_was_dropped_is_said_where_it_was(world):
     reply, talk = read(world)
 
     assert talk.received == b"1\n2\n8\n"
-    assert [(item.dropped, item.log_at) for item in talk.items if item.log_at is not None] == [(0, 0), (996, 1000)]
+    assert [(item.dropped, item.log_at) for item in talk.items if item.log_at is not None] == [
+        (0, 0),
+        (996, 1000),
+    ]
     assert (reply.offset, reply.dropped) == (1002, 996)
 
 

@@ -94,7 +94,9 @@ def test_every_other_permission_is_not_enough(audited, verb):
     """All permissions but the verb's open nothing."""
     others = {"jobs:read", "jobs:create", "jobs:update", "jobs:delete"} - {PERMISSIONS[verb]}
     with pytest.raises(DeniedError):
-        audited.ask(verb, audited.requests(job_of(audited))[verb], identity=Identity("eve", granted=frozenset(others)))
+        audited.ask(
+            verb, audited.requests(job_of(audited))[verb], identity=Identity("eve", granted=frozenset(others))
+        )
 
 
 @pytest.mark.parametrize("verb", CHANGING)
@@ -162,7 +164,10 @@ def test_unknown_verbs_are_refused(world, verb):
     assert len(caught.value.context) <= 60
 
 
-@pytest.mark.parametrize("verb", [verb for verb in VERBS if VERBS[verb].args.__attrs_attrs__[0].default is not None and verb != "list"])
+@pytest.mark.parametrize(
+    "verb",
+    [verb for verb in VERBS if VERBS[verb].args.__attrs_attrs__[0].default is not None and verb != "list"],
+)
 def test_arguments_that_are_none_are_refused(world, verb):
     """Missing arguments are one error that names the request."""
     with pytest.raises(FetchError, match="damaged-record: this request"):

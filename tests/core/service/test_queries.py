@@ -57,7 +57,10 @@ def test_everyone_is_everyone(world):
     assert listed(world, identity=Identity("eve", granted=ANNA.granted)) == []
 
 
-@pytest.mark.parametrize(("limit", "ids", "hidden"), [(2, [4, 5], 3), (5, [1, 2, 3, 4, 5], 0), (0, [5], 4), (-9, [5], 4), (2**70, [1, 2, 3, 4, 5], 0)])
+@pytest.mark.parametrize(
+    ("limit", "ids", "hidden"),
+    [(2, [4, 5], 3), (5, [1, 2, 3, 4, 5], 0), (0, [5], 4), (-9, [5], 4), (2**70, [1, 2, 3, 4, 5], 0)],
+)
 def test_the_newest_are_shown_and_the_others_counted(world, limit, ids, hidden):
     """A limit keeps the newest, at least one."""
     for _ in range(5):
@@ -90,9 +93,7 @@ def test_the_reply_says_why_and_when(world):
 
 # --- why ---
 
-jobs_of_any_state = st.lists(
-    st.tuples(st.sampled_from(State), st.integers(1, 10)), max_size=8
-).map(
+jobs_of_any_state = st.lists(st.tuples(st.sampled_from(State), st.integers(1, 10)), max_size=8).map(
     lambda rows: [
         Job(n, f"user{n}", JobSpec("x", ("true",), "", priority=priority), 0.0, state)
         for n, (state, priority) in enumerate(rows, 1)
@@ -109,7 +110,9 @@ def test_every_waiting_job_has_one_blocker(jobs, alive, slots):
     assert set(why) == {job.id for job in jobs if job.state in {State.QUEUED, State.HELD}}
     assert all(why[job.id] == "held" for job in jobs if job.state is State.HELD)
     room = alive and sum(job.state in ACTIVE for job in jobs) < slots
-    assert [id for id, reason in why.items() if reason == "starts next"] == ([waiting[0].id] if room and waiting else [])
+    assert [id for id, reason in why.items() if reason == "starts next"] == (
+        [waiting[0].id] if room and waiting else []
+    )
 
 
 def job(number, state=State.QUEUED, **spec):
@@ -127,7 +130,10 @@ def job(number, state=State.QUEUED, **spec):
         (
             [job(1, State.RUNNING), job(2, State.STOPPING), job(3), job(4)],
             ALIVE,
-            {3: "2 of 2 slots taken: job 1 (bob), 2 (bob)", 4: "2 of 2 slots taken: job 1 (bob), 2 (bob); 1 before it"},
+            {
+                3: "2 of 2 slots taken: job 1 (bob), 2 (bob)",
+                4: "2 of 2 slots taken: job 1 (bob), 2 (bob); 1 before it",
+            },
         ),
         ([job(1, State.HELD), job(2, State.LOST)], WorkerInfo(False), {1: "held"}),
         ([], ALIVE, {}),
@@ -172,14 +178,20 @@ def test_the_newest_value_of_each_metric_counts(tmp_path):
     rows = [({"loss": 1.0}, 1), ({"acc": 0.1}, None), ({"loss": 0.5, "lr": 1e-3}, 2)]
     path.write_text("".join(json.dumps({"step": step, "values": values}) + "\n" for values, step in rows))
 
-    assert last_metrics(path) == [MetricLine("loss", 0.5, 2), MetricLine("acc", 0.1), MetricLine("lr", 1e-3, 2)]
+    assert last_metrics(path) == [
+        MetricLine("loss", 0.5, 2),
+        MetricLine("acc", 0.1),
+        MetricLine("lr", 1e-3, 2),
+    ]
     assert last_metrics(tmp_path / "none") == []
 
 
 def test_a_torn_metric_line_costs_only_itself(tmp_path):
     """A line cut by a full disk in the middle of the file, and a half-written last one, are passed over."""
     path = tmp_path / "metrics.jsonl"
-    path.write_text('{"step": 1, "values": {"a": 1}}\n{"step": 2, "val{"step": 3, "values": {"b": 3}}\n{"step": 4, "values": {"c": 4}}\n{"st')
+    path.write_text(
+        '{"step": 1, "values": {"a": 1}}\n{"step": 2, "val{"step": 3, "values": {"b": 3}}\n{"step": 4, "values": {"c": 4}}\n{"st'
+    )
 
     assert last_metrics(path) == [MetricLine("a", 1.0, 1), MetricLine("c", 4.0, 4)]
 

@@ -83,7 +83,18 @@ def test_what_is_no_plain_file_is_named_and_not_sent(world, folder, tmp_path):
 
 @pytest.mark.parametrize(
     "path",
-    ["", ".", "..", "../control/log", "/etc/passwd", "a/../../../server.yaml", "link", "folder-link/key", "deep", "pipe"]
+    [
+        "",
+        ".",
+        "..",
+        "../control/log",
+        "/etc/passwd",
+        "a/../../../server.yaml",
+        "link",
+        "folder-link/key",
+        "deep",
+        "pipe",
+    ]
     + ["none", "a\0b", "\ud800", "x" * 5000, "good/", "good/x", "deep//good"],
 )
 def test_hostile_paths_reach_nothing(world, folder, tmp_path, path):

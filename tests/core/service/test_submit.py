@@ -182,7 +182,7 @@ def test_the_ceiling_is_the_workers_file_within_the_machine(tmp_path):
     assert (job_limits(small.host.worker).cpus, job_limits(small.host.worker).memory) == (0.5, 64 << 20)
     assert job_limits(large.host.worker).cpus == os.cpu_count()
     assert job_limits(large.host.worker).memory < 2**50
-    with pytest.raises(FetchError, match="--cpus 0.5"):
+    with pytest.raises(FetchError, match=r"--cpus 0\.5"):
         check_spec(evolve(GOOD, resources=Resources(cpus=0.6)), small.host.worker)
     with pytest.raises(FetchError, match="--memory 64m"):
         check_spec(evolve(GOOD, resources=Resources(memory=65 << 20)), small.host.worker)

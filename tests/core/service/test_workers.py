@@ -38,7 +38,15 @@ def dead(tmp_path):
 def write_record(world, **fields):
     """Write what a worker says about itself."""
     host = world.host
-    record = WorkerRecord(4242, "box1", str(host.queue_path), str(host.data.folder), launcher="process", notes=("n",), ready=True)
+    record = WorkerRecord(
+        4242,
+        "box1",
+        str(host.queue_path),
+        str(host.data.folder),
+        launcher="process",
+        notes=("n",),
+        ready=True,
+    )
     replace_file(host.base.worker_record, json.dumps(to_data(evolve(record, **fields))).encode())
 
 
@@ -123,7 +131,9 @@ def test_a_worker_that_took_its_lock_again_is_not_reported_as_failed(dead, mocke
     """The door found it gone, it came back for the job, and what the door started ended because of that."""
     with dead.worker_lives():
         write_record(dead)
-        mocker.patch.object(workers, "own_command", return_value=[sys.executable, "-c", "raise SystemExit(1)"])
+        mocker.patch.object(
+            workers, "own_command", return_value=[sys.executable, "-c", "raise SystemExit(1)"]
+        )
 
         assert workers._start(dead.host) == WorkerInfo(True, "box1", "process", ("n",))
 
@@ -147,7 +157,7 @@ def test_the_log_of_workers_does_not_grow_without_end(dead, mocker):
 
 
 def test_logout_is_warned_of_where_it_ends_jobs(world, tmp_path, mocker):
-    """systemd without lingering ends an account's processes; root's, lingering ones and other systems' go on."""
+    """Without lingering systemd ends an account's processes; root's, lingering ones and other systems' go on."""
     import pwd
 
     (tmp_path / "run/systemd/system").mkdir(parents=True)

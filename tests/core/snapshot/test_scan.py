@@ -81,7 +81,7 @@ def test_links_travel_as_content(tmp_path):
         ("out", "/etc/passwd", "link-leaves-tree"),
         ("out", "..", "link-leaves-tree"),
         ("sub/out", "../../elsewhere", "link-leaves-tree"),
-        ("gone", "nothing", "link-broken"),
+        ("gone", "nothing", "link-dangles"),
         ("sub/up", "..", "link-loop"),
         ("sub/self", ".", "link-loop"),
         ("me", "me", "special-file"),

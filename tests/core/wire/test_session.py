@@ -110,7 +110,9 @@ def test_requests_are_numbered_one_two_three():
     assert [client.call("list", ListRequest())[0] for _ in range(3)] == [1, 2, 3]
 
 
-@pytest.mark.parametrize("error", [NotFoundError("job-unknown", "no such job", context="7", hint="ml status"), HostError("x", "y")])
+@pytest.mark.parametrize(
+    "error", [NotFoundError("job-unknown", "no such job", context="7", hint="ml status"), HostError("x", "y")]
+)
 def test_errors_travel_as_fields(error):
     """Class, code and all texts arrive; nothing else does."""
     client = greeted(ClientSession)

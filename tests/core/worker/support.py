@@ -31,7 +31,9 @@ class ShiftedClock(Clock):
 class Serving:
     """One worker on one base; `until` lets it work."""
 
-    def __init__(self, world: World, *, on_demand: bool = False, worker_id: str = "box1", clock: Clock | None = None) -> None:
+    def __init__(
+        self, world: World, *, on_demand: bool = False, worker_id: str = "box1", clock: Clock | None = None
+    ) -> None:
         self.world = world
         self.host = evolve(world.host, clock=clock or world.host.clock)
         lock = try_lock(self.host.base.worker_lock)
@@ -39,7 +41,12 @@ class Serving:
         self.lock = lock
         self.launcher = ProcessLauncher(env=dict(os.environ), clock=Clock())
         self.worker = Worker(
-            self.host, self.launcher, worker_id=worker_id, image="localhost/none", lock=lock, on_demand=on_demand
+            self.host,
+            self.launcher,
+            worker_id=worker_id,
+            image="localhost/none",
+            lock=lock,
+            on_demand=on_demand,
         )
 
     def until(self, condition, seconds: float = 20.0) -> None:

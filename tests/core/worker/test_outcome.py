@@ -36,7 +36,14 @@ BY_TIME = time_limit_stop(90.0)
         (SEGV, None, False, State.FAILED, "code", "killed by SIGSEGV"),
         (SIGNAL_40, None, False, State.FAILED, "code", "killed by signal 40"),
         (OOM, None, False, State.FAILED, "resource", "out of memory (its largest process had 1.0 MiB)"),
-        (evolve(OOM, max_rss=None), None, False, State.FAILED, "resource", "out of memory (its largest process had 0 B)"),
+        (
+            evolve(OOM, max_rss=None),
+            None,
+            False,
+            State.FAILED,
+            "resource",
+            "out of memory (its largest process had 0 B)",
+        ),
         (None, None, False, State.LOST, "infrastructure", "it vanished without an exit record"),
         (None, None, True, State.FAILED, "resource", "out of memory: the kernel killed the whole container"),
         (None, BY_USER, False, State.CANCELLED, "", "by anna: typo"),
@@ -56,7 +63,8 @@ def test_judge(record, stop, oom, state, failure, reason):
 
 
 @pytest.mark.parametrize(
-    ("record", "stop"), list(itertools.product([EXIT_0, EXIT_3, SEGV, OOM, NOT_FOUND], [None, BY_USER, BY_TIME]))
+    ("record", "stop"),
+    list(itertools.product([EXIT_0, EXIT_3, SEGV, OOM, NOT_FOUND], [None, BY_USER, BY_TIME])),
 )
 def test_the_true_end_is_recorded_whatever_the_verdict(record, stop):
     """Code, signal, memory and log sizes are the record's, also of a job that was stopped."""
@@ -79,7 +87,11 @@ def test_a_record_that_the_job_could_forge_never_grants_a_retry():
         (b"ModuleNotFoundError: No module named 'torch'\n", "img:1", "the image img:1 has no torch"),
         (b"ModuleNotFoundError: No module named 'torch.nn'\n", "", "the host's python3 has no torch"),
         (b"No module named 'a'\nModuleNotFoundError: No module named 'b'\n", "", "has no b"),
-        (b"ModuleNotFoundError: No module named 'a'\nModuleNotFoundError: No module named 'b'", "", "has no b"),
+        (
+            b"ModuleNotFoundError: No module named 'a'\nModuleNotFoundError: No module named 'b'",
+            "",
+            "has no b",
+        ),
         (b"ModuleNotFoundError: No module named '\x1b[2J'\n", "", ""),
         (b"KeyError: 1\n", "", ""),
         (b"", "", ""),
@@ -110,22 +122,37 @@ def test_what_could_not_be_started_keeps_its_error():
     outcome = refused(HostError("image-missing", "no such image", context="a:\n  b", hint="podman pull a"))
 
     assert outcome == Outcome(
-        State.FAILED, "no such image (a: b)", failure="infrastructure", hint="podman pull a", error="image-missing"
+        State.FAILED,
+        "no such image (a: b)",
+        failure="infrastructure",
+        hint="podman pull a",
+        error="image-missing",
     )
     assert refused(HostError("x", "plain")).reason == "plain"
 
 
-@pytest.mark.parametrize(("lost_before", "max_retries", "again"), [(0, 3, True), (2, 3, True), (3, 3, False), (0, 0, False)])
+@pytest.mark.parametrize(
+    ("lost_before", "max_retries", "again"), [(0, 3, True), (2, 3, True), (3, 3, False), (0, 0, False)]
+)
 def test_lost_attempts_are_tried_again_so_often(lost_before, max_retries, again):
     """max_retries is the number of further attempts."""
     tried = tuple(Attempt(n, "box1", 0.0, outcome=Outcome(State.LOST)) for n in range(1, lost_before + 1))
-    job = Job(1, "anna", JobSpec("x", ("true",), ""), 0.0, State.RUNNING, (*tried, Attempt(lost_before + 1, "box1", 0.0)))
+    job = Job(
+        1,
+        "anna",
+        JobSpec("x", ("true",), ""),
+        0.0,
+        State.RUNNING,
+        (*tried, Attempt(lost_before + 1, "box1", 0.0)),
+    )
     lost = Outcome(State.LOST)
 
     assert end_of(job, lost, max_retries) == (Requeued(lost) if again else Finished(lost))
 
 
-@pytest.mark.parametrize("state", sorted({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.TIMED_OUT}, key=str))
+@pytest.mark.parametrize(
+    "state", sorted({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.TIMED_OUT}, key=str)
+)
 def test_no_other_end_is_tried_again(state):
     """A failing script is not the host's fault."""
     job = Job(1, "anna", JobSpec("x", ("true",), ""), 0.0, State.RUNNING, (Attempt(1, "box1", 0.0),))

@@ -60,9 +60,14 @@ def test_a_job_runs_to_its_end(world, serve):
     places = world.host.data.attempt(1, 1)
 
     assert (job.state, job.outcome.code, job.attempt.worker) == (State.SUCCEEDED, 0, "box1")
-    assert log_of(world, job).splitlines()[-2:] == [str(places.workspace / "data"), "FETCHML_METRIC loss=0.5 step=2"]
+    assert log_of(world, job).splitlines()[-2:] == [
+        str(places.workspace / "data"),
+        "FETCHML_METRIC loss=0.5 step=2",
+    ]
     assert (places.results / "model").read_text() == "1\n"
-    assert [(metric.key, metric.value, metric.step) for metric in last_metrics(places.metrics)] == [("loss", 0.5, 2)]
+    assert [(metric.key, metric.value, metric.step) for metric in last_metrics(places.metrics)] == [
+        ("loss", 0.5, 2)
+    ]
     assert not places.workspace.exists()
     assert job.attempt.launch.not_enforced
     assert not serve_alive(job)
@@ -75,7 +80,11 @@ def serve_alive(job):
 
 @pytest.mark.parametrize(
     ("line", "state", "code", "signal_number"),
-    [("exit 3", State.FAILED, 3, None), ("kill -SEGV $$", State.FAILED, None, 11), ("true", State.SUCCEEDED, 0, None)],
+    [
+        ("exit 3", State.FAILED, 3, None),
+        ("kill -SEGV $$", State.FAILED, None, 11),
+        ("true", State.SUCCEEDED, 0, None),
+    ],
 )
 def test_the_true_end_is_recorded(world, serve, line, state, code, signal_number):
     """Exit code and signal are the job's."""
@@ -109,7 +118,12 @@ def test_no_more_jobs_than_slots(world, serve):
     serving.until(lambda: sum(job.state is State.RUNNING for job in queue.jobs()) == 2)
     serving.worker._turn()
 
-    assert [queue.get(job.id).state for job in jobs] == [State.RUNNING, State.QUEUED, State.QUEUED, State.RUNNING]
+    assert [queue.get(job.id).state for job in jobs] == [
+        State.RUNNING,
+        State.QUEUED,
+        State.QUEUED,
+        State.RUNNING,
+    ]
     (world.host.data.checkpoint(4) / "stop").touch()
     serving.until(lambda: queue.get(2).state is State.RUNNING)
     assert queue.get(3).state is State.QUEUED
@@ -176,7 +190,9 @@ def test_the_reason_reaches_the_job(world, serve):
 def test_a_sharper_wish_is_passed_on(world, serve):
     """--now after a cancel does not wait for the grace."""
     serving = serve()
-    serving.host = evolve(serving.host, worker=evolve(serving.host.worker, graceful_timeout=evolve_seconds(600)))
+    serving.host = evolve(
+        serving.host, worker=evolve(serving.host.worker, graceful_timeout=evolve_seconds(600))
+    )
     serving.worker._host = serving.host
     job = world.submit(argv=script(STUBBORN))
     serving.printed(job, "ready")
@@ -239,7 +255,14 @@ def launch_by_hand(world, job, *, record=True, go=True):
     job = world.host.queue.claim(lambda jobs: jobs[0], lease_of("box1"))
     launcher = ProcessLauncher(env=dict(os.environ), clock=Clock())
     runner = Runner(
-        world.host, launcher, job, image="localhost/none", advance=None, make_started=None, ended=lambda: None, fresh=True
+        world.host,
+        launcher,
+        job,
+        image="localhost/none",
+        advance=None,
+        make_started=None,
+        ended=lambda: None,
+        fresh=True,
     )
     runner._prepare()
     launched = launcher.launch(runner._spec())
@@ -335,7 +358,9 @@ def test_a_real_worker_is_killed_and_its_job_taken_up(world, serve):
     line = f"{RAN}; echo ready; while ! [ -e $FETCHML_CHECKPOINT_DIR/stop ]; do sleep 0.05; done; exit 4"
     job = world.submit(argv=script(line))
     argv = own_command("fetchml_core.worker.main", "run", "--base", str(world.host.base.folder))
-    process = subprocess.Popen(argv, env=dict(os.environ), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        argv, env=dict(os.environ), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     log = world.host.data.attempt(1, 1).control / "log"
     poll_until(lambda: log.exists() and "ready" in log.read_text(), 30, "the job has begun")
     process.kill()
@@ -438,7 +463,11 @@ def test_a_bug_in_the_worker_ends_the_job_once(world, serve):
     serving.launcher.launch = real
     after = serving.ended(world.submit(argv=script("true")))
 
-    assert (job.state, job.outcome.error, job.outcome.failure) == (State.FAILED, "worker-bug", "infrastructure")
+    assert (job.state, job.outcome.error, job.outcome.failure) == (
+        State.FAILED,
+        "worker-bug",
+        "infrastructure",
+    )
     assert "AttributeError" in job.outcome.reason
     assert len(job.attempts) == 1
     assert after.state is State.SUCCEEDED
@@ -448,9 +477,13 @@ def test_a_queue_that_cannot_be_written_now_can_be_later(world, serve, mocker):
     """Disk full while the end is recorded: the worker tries again, and the true end is kept."""
     mocker.patch("fetchml_core.worker.runner._RETRY_S", 0.05)
     serving = serve()
-    job = world.submit(argv=script("echo ready; while ! [ -e $FETCHML_CHECKPOINT_DIR/stop ]; do sleep 0.05; done; exit 4"))
+    job = world.submit(
+        argv=script("echo ready; while ! [ -e $FETCHML_CHECKPOINT_DIR/stop ]; do sleep 0.05; done; exit 4")
+    )
     serving.printed(job, "ready")
-    full = mocker.patch("fetchml_core.queue.journal.os.fdatasync", side_effect=OSError(28, "No space left on device"))
+    full = mocker.patch(
+        "fetchml_core.queue.journal.os.fdatasync", side_effect=OSError(28, "No space left on device")
+    )
     (world.host.data.checkpoint(1) / "stop").touch()
     poll_until(lambda: full.call_count >= 2, what="two tries")
     assert world.host.queue.get(1).state is State.RUNNING
@@ -594,7 +627,13 @@ def test_a_whole_worker_process_ends_on_sigterm(world):
     """It serves, says so in its record, and ends well when told to."""
     argv = own_command("fetchml_core.worker.main", "run", "--base", str(world.host.base.folder))
     process = subprocess.Popen(argv, env=dict(os.environ), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    poll_until(lambda: world.host.base.worker_record.exists() and b'"ready":true' in world.host.base.worker_record.read_bytes().replace(b" ", b""), 20)
+    poll_until(
+        lambda: (
+            world.host.base.worker_record.exists()
+            and b'"ready":true' in world.host.base.worker_record.read_bytes().replace(b" ", b"")
+        ),
+        20,
+    )
     done = subprocess.run(
         [sys.executable, "-m", "fetchml_core.worker.main", "stop", "--base", str(world.host.base.folder)],
         capture_output=True,
