@@ -74,7 +74,7 @@ def test_damaged_on_arrival(folder, data):
     store = BlobStore(folder)
     with pytest.raises(InputError) as caught, store.receive(sha(b"abc"), 3) as writer:
         writer.write(data)
-    assert caught.value.code == "blob-damaged"
+    assert caught.value.code == "blob-refused"
     store.sync()
     assert blobs(folder) == {}
     assert store.add_bytes(b"abc")
@@ -156,7 +156,7 @@ def test_flipped_bytes(folder, damage):
     path.write_bytes(damage)
     with pytest.raises(HostError) as caught:
         store.read_bytes(sha(b"abc"), 9)
-    assert caught.value.code == "blob-damaged"
+    assert caught.value.code == "blob-refused"
 
     assert store.missing({sha(b"abc"): 3}) == [sha(b"abc")]
     fill_store(store, {"a": b"abc"})
