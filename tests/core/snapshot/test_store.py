@@ -156,7 +156,7 @@ def test_flipped_bytes(folder, damage):
     path.write_bytes(damage)
     with pytest.raises(HostError) as caught:
         store.read_bytes(sha(b"abc"), 9)
-    assert caught.value.code == "blob-refused"
+    assert caught.value.code == "blob-damaged"
 
     assert store.missing({sha(b"abc"): 3}) == [sha(b"abc")]
     fill_store(store, {"a": b"abc"})
