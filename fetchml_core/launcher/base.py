@@ -89,15 +89,3 @@ class Launcher(Protocol):
         Raises:
             HostError: ``cannot-clean`` when something of the attempt still lives; call it again later.
         """
-
-
-def kill_init(launched: Launched, *, grace: float = 5.0) -> bool:
-    """Let the init kill the job and write its record; kill the init itself when that takes over *grace* seconds."""
-    import signal
-
-    from .evidence import send_signal, wait_end
-
-    if not send_signal(launched, signal.SIGQUIT) or wait_end(launched, grace):
-        return True
-    send_signal(launched, signal.SIGKILL)
-    return wait_end(launched, grace)

@@ -20,11 +20,10 @@ from fetchml_core.fsio import read_plain_file
 
 from . import control, evidence, handover
 from .argv import InitKind, podman_run_argv
-from .base import kill_init
+from .by_init import ByInit
 from .engine import Answer, Engine, printable
 from .environment import container_view, job_environment
 from .proof import Expected, prove
-from .record import ExitRecord, read_record
 from .seccomp import CheckedProfile, check_profile
 from .spec import Capabilities, Launched, LaunchSpec, check_host_path
 
@@ -39,7 +38,7 @@ _READY_TIMEOUT = 30.0
 _INIT_FILES: dict[InitKind, str] = {"python": "init.py", "sh": "init.sh"}
 
 
-class PodmanLauncher:
+class PodmanLauncher(ByInit):
     """The launcher that isolates; see `base.Launcher` for the contract.
 
     Args:
@@ -95,31 +94,6 @@ class PodmanLauncher:
             if isinstance(error, OSError):
                 raise explain_os_error(error, "launch the job") from error
             raise
-
-    def go(self, launched: Launched, folder: Path) -> None:
-        """See `base.Launcher.go`."""
-        del launched
-        control.give_go(folder)
-
-    def alive(self, launched: Launched) -> bool:
-        """See `base.Launcher.alive`."""
-        return evidence.is_alive(launched)
-
-    def open_pidfd(self, launched: Launched) -> int | None:
-        """See `base.Launcher.open_pidfd`."""
-        return evidence.open_pidfd(launched)
-
-    def signal(self, launched: Launched, number: int) -> bool:
-        """See `base.Launcher.signal`."""
-        return evidence.send_signal(launched, number)
-
-    def kill(self, launched: Launched) -> bool:
-        """See `base.Launcher.kill`; with PID 1 the kernel ends the whole container."""
-        return kill_init(launched)
-
-    def record(self, folder: Path, attempt: int) -> ExitRecord | None:
-        """See `base.Launcher.record`."""
-        return read_record(folder / "control", attempt)
 
     def clean(self, launched: Launched | str, folder: Path, checkpoint: Path) -> None:
         """See `base.Launcher.clean`."""

@@ -20,10 +20,9 @@ from fetchml_core.errors import HostError, explain_os_error
 from fetchml_core.fsio import make_folder
 
 from . import control, evidence, handover
-from .base import kill_init
+from .by_init import ByInit, kill_init
 from .engine import printable
 from .environment import host_view, job_environment
-from .record import ExitRecord, read_record
 from .spec import LIMITS, Capabilities, Launched, LaunchSpec
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ _SWEEPS = 50
 _DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
-class ProcessLauncher:
+class ProcessLauncher(ByInit):
     """The launcher without a sandbox; see `base.Launcher` for the contract.
 
     Args:
@@ -89,31 +88,6 @@ class ProcessLauncher:
         )
         self._wait_ready(spec, launched)
         return launched
-
-    def go(self, launched: Launched, folder: Path) -> None:
-        """See `base.Launcher.go`."""
-        del launched
-        control.give_go(folder)
-
-    def alive(self, launched: Launched) -> bool:
-        """See `base.Launcher.alive`."""
-        return evidence.is_alive(launched)
-
-    def open_pidfd(self, launched: Launched) -> int | None:
-        """See `base.Launcher.open_pidfd`."""
-        return evidence.open_pidfd(launched)
-
-    def signal(self, launched: Launched, number: int) -> bool:
-        """See `base.Launcher.signal`."""
-        return evidence.send_signal(launched, number)
-
-    def kill(self, launched: Launched) -> bool:
-        """See `base.Launcher.kill`; what outlived its init is found by `clean`, which knows the folder."""
-        return kill_init(launched)
-
-    def record(self, folder: Path, attempt: int) -> ExitRecord | None:
-        """See `base.Launcher.record`."""
-        return read_record(folder / "control", attempt)
 
     def clean(self, launched: Launched | str, folder: Path, checkpoint: Path) -> None:
         """See `base.Launcher.clean`."""

@@ -209,8 +209,8 @@ def test_real_work_gets_done(request, podman_root, image):
     """Files, processes by fork, spawn and forkserver, shared memory, sockets, timers and NumPy work."""
     need("image-python" if image == "image_python" else "image-torch")
     name = request.getfixturevalue(image)
-    flags = ("--tmpfs", "/tmp:rw,nosuid,nodev", "-v", f"{PROBES / 'real_work.py'}:/work/real_work.py:ro")
-    done = podman_root.run(*HARDENED, *flags, name, "python3", "/work/real_work.py", timeout=120)
+    flags = ("--tmpfs", "/tmp:rw,nosuid,nodev", "-v", f"{PROBES / 'real_work.py'}:/probe/real_work.py:ro")
+    done = podman_root.run(*HARDENED, *flags, name, "python3", "/probe/real_work.py", timeout=120)
 
     steps = ["work_with_files", "work_with_processes", "work_with_sockets", "work_with_time_and_signals"]
     assert done.stdout.split() == steps + (["work_with_numpy"] if image == "image_torch" else [])

@@ -7,7 +7,7 @@ import itertools
 import pytest
 from attrs import evolve
 
-from fetchml_core.errors import HostError
+from fetchml_core.errors import HostError, explain_os_error
 from fetchml_core.jobs.job import Attempt, Job, JobSpec, Outcome, Stop
 from fetchml_core.jobs.states import State
 from fetchml_core.launcher.record import ExitRecord
@@ -129,6 +129,14 @@ def test_what_could_not_be_started_keeps_its_error():
         error="image-missing",
     )
     assert refused(HostError("x", "plain")).reason == "plain"
+
+
+def test_a_full_disk_at_the_start_is_told_for_a_job():
+    """Its words are not those of a command that was refused."""
+    outcome = refused(explain_os_error(OSError(28, "No space left on device"), "start the job"))
+
+    assert outcome.reason == "no space left to start the job"
+    assert "submit it again" in outcome.hint
 
 
 @pytest.mark.parametrize(

@@ -284,14 +284,15 @@ def test_killed_after_the_claim(world, serve):
 
 
 def test_killed_after_the_launch_before_its_record(world, serve):
-    """The init that nobody wrote down is ended, a new one runs the job once."""
-    job = world.submit(argv=script(f"{RAN}; exit 4"))
+    """The init that nobody wrote down is ended before a new one runs the job, once."""
+    job = world.submit(argv=script(SLEEPER))
     launcher, launched = launch_by_hand(world, job, record=False, go=False)
-    job = serve().ended(job)
+    serving = serve()
+    serving.printed(job, "ready")
 
-    assert (job.outcome.code, len(job.attempts), runs(world, job)) == (4, 1, 1)
     assert not launcher.alive(launched)
-    assert job.attempt.launch.pid != launched.pid
+    assert world.host.queue.get(1).attempt.launch.pid != launched.pid
+    assert (len(world.host.queue.get(1).attempts), runs(world, job)) == (1, 1)
 
 
 def test_killed_between_record_and_go(world, serve):
