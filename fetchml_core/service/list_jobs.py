@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from fetchml_core.jobs.job import Job
-from fetchml_core.wire.messages import ListReply, ListRequest
+from fetchml_core.wire.messages import MAX_JOBS, ListReply, ListRequest
 
 from .context import Context
 from .select import select_jobs
 from .why import why_queued
 from .workers import heal_worker
-
-MAX_LIMIT = 10_000
 
 
 def run(context: Context, request: ListRequest) -> ListReply:
@@ -22,7 +20,7 @@ def run(context: Context, request: ListRequest) -> ListReply:
         chosen, hidden = select_jobs(context, request.select), 0
     else:
         chosen = jobs if request.everyone else _own(jobs, context.identity.user)
-        limit = max(1, min(request.limit, MAX_LIMIT))
+        limit = max(1, min(request.limit, MAX_JOBS))
         hidden = max(0, len(chosen) - limit)
         chosen = chosen[-limit:]
     why = why_queued(jobs, worker, host.worker.slots)

@@ -30,6 +30,8 @@ from .frame import MESSAGE, Frame, ProtocolError
 
 PROTOCOL = 1
 OLDEST_PROTOCOL = 1
+MAX_JOBS = 10_000
+"""Most jobs in one answer."""
 
 
 @frozen

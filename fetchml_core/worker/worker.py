@@ -91,11 +91,11 @@ class Worker:
             with self._queue_lock:
                 revision = self._host.queue.revision()
                 jobs = self._host.queue.jobs() if revision != self._revision or self._due() else ()
-            self._revision = revision
             self._pass_on(jobs)
             self._take_up(jobs)
             self._claim()
             self._beat()
+            self._revision = revision  # only now: what an error kept from being done is looked at again
         except FetchError as error:
             self._log.error("%s", error)
 

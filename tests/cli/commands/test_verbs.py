@@ -207,3 +207,16 @@ def test_show_tells_everything(world, ml):
 
     assert shown["job"]["id"] == done.id
     assert evolve(done).state.value == shown["job"]["state"]
+
+
+def test_cancel_dry_run_ends_nothing(world, ml):
+    """It names what would be stopped and what has ended, and leaves both."""
+    world.submit(key="1")
+    world.submit(key="2")
+    ml("cancel", "1")
+
+    assert ml("cancel", "1-2", "--dry-run").out.splitlines() == [
+        "job 1 has ended: cancelled",
+        "job 2 would be stopped: queued",
+    ]
+    assert [job.state.value for job in world.host.queue.jobs()] == ["cancelled", "queued"]
