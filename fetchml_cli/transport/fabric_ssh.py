@@ -154,6 +154,8 @@ class FabricStream:
 
     def last_words(self) -> str:
         """See `ByteStream.last_words`."""
+        if self._channel.eof_received:  # all of it has come, but the thread that keeps it may be behind
+            self._drain.join(CLOSE_S)
         return last_lines(self._words)
 
     def _keep_last_words(self) -> None:
