@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from attrs import evolve
+
 from fetchml_core.config.shared import LoggingConfig
 from fetchml_core.errors import explain_os_error
 from fetchml_core.fsio import make_folder
@@ -39,3 +41,9 @@ def start_logging(config: LoggingConfig, base: Path, who: str) -> logging.Logger
     logger.setLevel(_LEVELS.get(config.level, config.level.upper()))
     logger.propagate = False
     return logger
+
+
+def worker_logging(own: LoggingConfig, door: LoggingConfig) -> LoggingConfig:
+    """Return how a worker logs: what its own file says, and where that is silent, what the api file says."""
+    level = own.level if own.level != LoggingConfig().level else door.level
+    return evolve(own, level=level, file=own.file or door.file)

@@ -18,7 +18,7 @@ from fetchml_core.convert import to_data
 from fetchml_core.errors import ConfigError, FetchError, HostError, explain_os_error
 from fetchml_core.fsio import replace_file, try_lock
 from fetchml_core.service.host import Host, open_host
-from fetchml_core.service.own_log import start_logging
+from fetchml_core.service.own_log import start_logging, worker_logging
 from fetchml_core.service.workers import WorkerRecord, worker_alive
 
 from .choose import DEFAULT_IMAGE, choose_launcher
@@ -66,7 +66,7 @@ def make_parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     base = _base(options.base, options.config)
     host = open_host(base, os.environ, Clock(), worker_file=options.config, embedded=options.embedded)
-    log = start_logging(host.worker.logging, base, "worker")
+    log = start_logging(worker_logging(host.worker.logging, host.server.logging), base, "worker")
     worker_id = host.worker.worker_id or socket.gethostname()
     lock = _take_lock(host)  # held for life: the end of the process frees it
     _write_record(host, worker_id, "", ())
