@@ -52,9 +52,9 @@ class Submission:
     arguments: tuple[str, ...]
     allow_large: bool = False
 
-    def read(self, cli: Cli) -> tuple[Scan, JobSpec]:
-        """Return the tree as it is now, and what is asked for with it."""
-        found = read_tree(cli, self.tree, allow_large=self.allow_large)
+    def read(self, cli: Cli, *, remember: bool = True) -> tuple[Scan, JobSpec]:
+        """Return the tree as it is now, and what is asked for with it; *remember* keeps its hashes for the next time."""
+        found = read_tree(cli, self.tree, allow_large=self.allow_large, remember=remember)
         return found, make_spec(self.tree, found, self.arguments, self.wish)
 
     def send(self, cli: Cli, profile: Profile, opening: Opening) -> tuple[SubmitReply, Client]:
@@ -84,7 +84,7 @@ class Submission:
         raise AssertionError  # the loop returns or raises
 
 
-def read_tree(cli: Cli, tree: TreePlan, *, allow_large: bool) -> Scan:
+def read_tree(cli: Cli, tree: TreePlan, *, allow_large: bool, remember: bool) -> Scan:
     """Hash the tree, with a bar where it takes long."""
     from fetchml_cli.output.progress import progress
 
@@ -96,9 +96,8 @@ def read_tree(cli: Cli, tree: TreePlan, *, allow_large: bool) -> Scan:
             advance(done - seen)
             seen = done
 
-        cache = (
-            cli.home / ".ml" / "cache" / "hashes" / hashlib.sha256(str(tree.root).encode()).hexdigest()[:32]
-        )
+        name = hashlib.sha256(str(tree.root).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+        cache = cli.home / ".ml" / "cache" / "hashes" / name
         return scan(
             tree.root,
             now=cli.clock.now(),
@@ -106,7 +105,7 @@ def read_tree(cli: Cli, tree: TreePlan, *, allow_large: bool) -> Scan:
             only=tree.entry if tree.only else None,
             needed=tree.entry,
             progress=report,
-            cache=cache,
+            cache=cache if remember else None,
         )
 
 

@@ -142,7 +142,7 @@ def run(
 
     submission = Submission(tree, wish, arguments, allow_large)
     if opening is None:
-        return _show_dry_run(cli, tree, *submission.read(cli))
+        return _show_dry_run(cli, tree, *submission.read(cli, remember=False))
     reply, client = submission.send(cli, profile, opening)
     _show_reply(cli, profile, client, reply, quiet=quiet, more=follow or wait)
     if not (follow or wait):

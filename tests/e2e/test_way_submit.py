@@ -141,6 +141,7 @@ def test_dry_run_changes_nothing(way):
     assert {entry["path"] for entry in told["biggest"]} >= {"data-00.bin", "data-01.bin"}
     assert "data-00.bin" in host.ml.ok("submit", str(script), "--dry-run")
     assert not host.base.exists()
+    assert not (host.ml.home.path / ".ml" / "cache").exists()
 
 
 def test_quiet_prints_the_id_alone(way):
