@@ -140,7 +140,14 @@ def capabilities(info: dict[str, dict[str, object]]) -> Capabilities:
         enforceable=enforceable,
         not_enforced=tuple(limit for limit in LIMITS if limit not in enforceable),
         reasons=reasons,
+        image_index=_image_index(info.get("store") or {}),
     )
+
+
+def _image_index(store: dict[str, object]) -> str:
+    """Return the file in which Podman's store keeps names and ids of images, rewritten whenever one changes."""
+    root, driver = store.get("graphRoot"), store.get("graphDriverName")
+    return f"{root}/{driver}-images/images.json" if root and driver else ""
 
 
 def _enforceable(

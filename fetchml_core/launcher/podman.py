@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 SANDBOX = ("seccomp", "no-new-privileges", "no-capabilities", "read-only-root", "own-ipc")
 DEFAULT_USER = "65534:65534"
 _READY_TIMEOUT = 30.0
+_Stamp = tuple[int, int, int]
 _INIT_FILES: dict[InitKind, str] = {"python": "init.py", "sh": "init.sh"}
 
 
@@ -65,6 +66,9 @@ class PodmanLauncher(ByInit):
         self._uid, self._gid = _parse_user(user)
         self._capabilities: Capabilities | None = None
         self._inits: dict[str, InitKind] = {}  # image id -> the init it can run
+        self._images: dict[
+            str, tuple[_Stamp | None, tuple[str, str]]
+        ] = {}  # name -> when asked, id and digest
 
     def check(self) -> Capabilities:
         """See `base.Launcher.check`."""
@@ -79,7 +83,7 @@ class PodmanLauncher(ByInit):
         _require_limits(host, spec.limits)
         profile = check_profile(spec.seccomp_profile)
         check_host_path(profile.path)
-        image, digest = self._find_image(spec.image)
+        image, digest = self._find_image(spec.image, host)
         view = container_view(spec)
         control.prepare(spec, view, job_environment(spec, view))
         try:
@@ -119,8 +123,15 @@ class PodmanLauncher(ByInit):
         folders = [folder / name for name in ("workspace", "results", "control")]
         handover.take_back([*folders, checkpoint], os.getuid(), os.getgid(), change_owner=os.geteuid() == 0)
 
-    def _find_image(self, name: str) -> tuple[str, str]:
-        """Return id and digest of an image; nothing is ever pulled."""
+    def _find_image(self, name: str, host: Capabilities) -> tuple[str, str]:
+        """Return id and digest of an image; nothing is ever pulled. Asked again once anything in the store changed."""
+        stamp = _stamp(host.image_index)  # before the question: a change in between is seen the next time
+        known = self._images.get(name)
+        if known is None or stamp is None or known[0] != stamp:
+            known = self._images[name] = (stamp, self._ask_for_image(name))
+        return known[1]
+
+    def _ask_for_image(self, name: str) -> tuple[str, str]:
         answer = self._engine.run(["image", "inspect", "--format={{.Id}} {{.Digest}}", "--", name])
         words = answer.output.split()
         if answer.status == 0 and words and re.fullmatch(r"[0-9a-f]{12,}", words[0]):
@@ -219,6 +230,15 @@ class PodmanLauncher(ByInit):
         """Undo a launch that failed; the failure itself is what the caller hears of."""
         with contextlib.suppress(HostError):
             self.clean(spec.name, spec.folder, spec.checkpoint)
+
+
+def _stamp(path: str) -> _Stamp | None:
+    """Return what changes when the file does, None where it cannot be looked at."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - an empty path has no Path
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _parse_user(user: str) -> tuple[int, int]:

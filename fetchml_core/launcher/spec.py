@@ -187,6 +187,7 @@ class Capabilities:
         enforceable: Those of `LIMITS` that can be enforced.
         not_enforced: What every job here lacks, for people to see.
         reasons: Why, a sentence each.
+        image_index: File that changes whenever an image or its name does; empty where it is not known.
     """
 
     launcher: str
@@ -196,3 +197,4 @@ class Capabilities:
     enforceable: tuple[str, ...] = ()
     not_enforced: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
+    image_index: str = ""

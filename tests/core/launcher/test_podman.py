@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import signal
+import uuid
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from fetchml_core.errors import ConfigError, HostError
 from fetchml_core.launcher import podman as podman_module
 from fetchml_core.launcher.engine import Engine, capabilities
 from fetchml_core.launcher.podman import PodmanLauncher
+from fetchml_core.launcher.spec import Capabilities
 from tests.core.launcher.jobs import CLOCK, Attempt, Contract, make_spec
 
 
@@ -327,3 +330,41 @@ def test_rootless(rootless, init, request):
         assert as_account(rootless, job) == str((3, rootless.uid, rootless.uid, True, True))
     finally:
         shutil.rmtree(base)
+
+
+def test_an_image_is_looked_up_once_until_the_store_changes(tmp_path):
+    """The answer of Podman is kept while its index of images stays as it is; a tag that moved is seen at once."""
+    program, index = tmp_path / "podman", tmp_path / "images.json"
+    program.write_text(f"#!/bin/sh\necho asked >> {tmp_path}/log\ncat {tmp_path}/answer\n")
+    program.chmod(0o755)
+    launcher = PodmanLauncher(env={"PATH": "/usr/bin:/bin"}, clock=CLOCK, program=str(program))
+    host = Capabilities(launcher="podman", image_index=str(index))
+
+    def look(image_id: str) -> str:
+        (tmp_path / "answer").write_text(f"{image_id * 64} sha256:{image_id}\n")
+        return launcher._find_image("some:image", host)[0][0]
+
+    index.write_text("1")
+    assert [look("a"), look("b")] == ["a", "a"]
+    index.write_text("12")
+    assert look("b") == "b"
+    index.unlink()
+    assert [look("c"), look("d")] == ["c", "d"]
+    assert (tmp_path / "log").read_text().count("asked") == 4
+
+
+def test_moved_tag_runs_the_new_image(launcher, podman_root, image_busybox, image_python):
+    """The index that Podman really keeps changes when a name is given to another image."""
+    name = f"localhost/fetchml-moved-{uuid.uuid4().hex[:12]}"
+    host = launcher.check()
+    found = []
+    try:
+        for image in (image_busybox, image_python):
+            podman_root.run("tag", image, name)
+            found.append(launcher._find_image(name, host)[0])
+    finally:
+        podman_root.run("untag", name)
+
+    assert host.image_index.endswith("images.json")
+    assert Path(host.image_index).is_file()
+    assert len(set(found)) == 2
