@@ -363,7 +363,7 @@ def test_moved_tag_runs_the_new_image(launcher, podman_root, image_busybox, imag
             podman_root.run("tag", image, name)
             found.append(launcher._find_image(name, host)[0])
     finally:
-        podman_root.run("untag", name)
+        podman_root.run("untag", name, name)  # without the second word all names of the image would go
 
     assert host.image_index.endswith("images.json")
     assert Path(host.image_index).is_file()
