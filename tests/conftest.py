@@ -10,5 +10,6 @@ pytest_plugins = [
     "tests.support.ml",
     "tests.support.terminal",
     "tests.support.disk",
+    "tests.support.power",
     "tests.e2e.way",
 ]

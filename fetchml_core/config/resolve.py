@@ -25,16 +25,17 @@ if TYPE_CHECKING:
 Server = Loaded[ServerConfig] | ServerConfig | None
 Worker = Loaded[WorkerConfig] | WorkerConfig | None
 
-_PATH_KEYS: dict[str, Key] = {
-    "native": ("queue", "native", "data_dir"),
-    "sqlite": ("queue", "sqlite_path"),
-    "filesystem": ("queue", "filesystem_path"),
+#: The key that names the place of each type of queue, and its name in the data folder where no key does.
+_PLACES: dict[str, tuple[Key, str]] = {
+    "native": (("queue", "native", "data_dir"), "queue"),
+    "sqlite": (("queue", "sqlite_path"), "queue.sqlite"),
+    "filesystem": (("queue", "filesystem_path"), "queue-files"),
 }
 
 
 @frozen
 class QueueChoice:
-    """The queue that a base uses: its backend and its folder, absolute when the base is."""
+    """The queue that a base uses: its backend, and its folder or file, absolute when the base is."""
 
     type: str
     path: Path
@@ -62,7 +63,7 @@ def resolve_queue(server: Server, worker: Worker, base: Path) -> QueueChoice:
     """Return the queue that the files of a base name.
 
     Where both files name one they must agree; where one is silent the other counts; where both are, it is the
-    native one in the data folder.
+    native one. A queue whose place nobody names lies in the data folder.
 
     Args:
         server: The api file as `load_server` gave it (or its records), None without one.
@@ -77,16 +78,17 @@ def resolve_queue(server: Server, worker: Worker, base: Path) -> QueueChoice:
         _agreed("queue.type", [(side.name, side.queue.type) for side in sides if side.type_written])
         or "native"
     )
-    if kind != "native":
+    if kind not in _PLACES:
         raise ConfigError(
             "queue-type-not-active",
             f"the queue type {kind} does not work yet",
             context=f"queue.type: {kind}",
-            hint="write queue.type: native, or remove it",
+            hint=f"write queue.type: native (or {', '.join(list(_PLACES)[1:])}), or remove it",
         )
+    key, usual = _PLACES[kind]
     named = [(side.name, str(_absolute(base, side.path(kind)))) for side in sides if side.path(kind)]
-    path = _agreed(".".join(_PATH_KEYS[kind]), named)
-    return QueueChoice(kind, Path(path) if path else data_root(worker, base) / "queue")
+    path = _agreed(".".join(key), named)
+    return QueueChoice(kind, Path(path) if path else data_root(worker, base) / usual)
 
 
 def data_root(worker: Worker, base: Path) -> Path:

@@ -11,7 +11,8 @@ from fetchml_core.jobs.states import State
 
 from .base import Change, Choose, Properties, claim_order
 from .journal import Journal
-from .ledger import Event, Ledger
+from .ledger import Ledger
+from .moves import Event, advance_event, claim_event, stop_event, submit_event
 
 PROPERTIES = Properties("native", survives_power_cut=True, several_hosts=False)
 
@@ -39,7 +40,9 @@ class NativeQueue:
         with self._journal.lock():
             self._catch_up()
             known = self._ledger.find_key(user, key, spec)
-            return known or self._write(self._ledger.decide_submit(spec, user, key, self._clock.now()))
+            if known is not None:
+                return known
+            return self._write(submit_event(self._ledger.next_id, spec, user, key, self._clock.now()))
 
     def claim(self, choose: Choose, lease: Lease) -> Job | None:
         """See `Queue.claim`."""
@@ -51,17 +54,15 @@ class NativeQueue:
             chosen = choose(self._queued())
             if chosen is None:
                 return None
-            return self._write(self._ledger.decide_claim(chosen, lease, self._clock.now()))
+            return self._write(claim_event(chosen, lease, self._clock.now()))
 
     def advance(self, job_id: int, attempt: int, change: Change) -> Job:
         """See `Queue.advance`."""
-        return self._change(
-            lambda: self._ledger.decide_advance(job_id, attempt, change, self._clock.now()), job_id
-        )
+        return self._change(job_id, lambda job: advance_event(job, attempt, change, self._clock.now()))
 
     def stop(self, job_id: int, stop: Stop) -> Job:
         """See `Queue.stop`."""
-        return self._change(lambda: self._ledger.decide_stop(job_id, stop, self._clock.now()), job_id)
+        return self._change(job_id, lambda job: stop_event(job, stop, self._clock.now()))
 
     def get(self, job_id: int) -> Job:
         """See `Queue.get`."""
@@ -91,12 +92,13 @@ class NativeQueue:
         for event in self._journal.catch_up():
             self._ledger.apply(event)
 
-    def _change(self, decide: Callable[[], Event | None], job_id: int) -> Job:
+    def _change(self, job_id: int, decide: Callable[[Job], Event | None]) -> Job:
         """Decide under the lock on what is true now; write the event, if there is one."""
         with self._journal.lock():
             self._catch_up()
-            event = decide()
-            return self._write(event) if event is not None else self._ledger.get(job_id)
+            job = self._ledger.get(job_id)
+            event = decide(job)
+            return job if event is None else self._write(event)
 
     def _write(self, event: Event) -> Job:
         """Make *event* durable, then true. The caller holds the lock."""

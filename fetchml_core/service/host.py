@@ -10,6 +10,7 @@ from attrs import field, frozen
 from fetchml_core.audit.log import AuditLog
 from fetchml_core.clock import Clock
 from fetchml_core.config.find import find_server_file, find_worker_file
+from fetchml_core.config.findings import Finding
 from fetchml_core.config.load import load_server, load_worker, require_startable
 from fetchml_core.config.resolve import audit_file, data_root, resolve_queue
 from fetchml_core.config.server import ServerConfig
@@ -17,7 +18,7 @@ from fetchml_core.config.worker import WorkerConfig
 from fetchml_core.permission.policy import LOCAL, Identity, identify
 from fetchml_core.places import Base, Data
 from fetchml_core.queue.base import Queue
-from fetchml_core.queue.native import NativeQueue
+from fetchml_core.queue.engines import open_queue
 
 
 @frozen
@@ -33,6 +34,7 @@ class Host:
         queue: The queue.
         queue_path: Where it lies.
         embedded: No host was configured: this is the user's own machine.
+        findings: What is to be said about the two files, although they can be used.
     """
 
     base: Base
@@ -45,6 +47,7 @@ class Host:
     clock: Clock
     environ: Mapping[str, str] = field(repr=False)
     embedded: bool = False
+    findings: tuple[Finding, ...] = ()
 
     @property
     def audit(self) -> AuditLog | None:
@@ -91,9 +94,10 @@ def open_host(
         server=server.config,
         worker=worker.config,
         worker_file=worker_path,
-        queue=NativeQueue(choice.path, clock),
+        queue=open_queue(choice.type, choice.path, clock),
         queue_path=choice.path,
         clock=clock,
         environ=environ,
         embedded=embedded and worker_path is None,
+        findings=(*server.findings, *worker.findings),
     )

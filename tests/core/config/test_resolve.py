@@ -88,11 +88,26 @@ def test_disagreement(tmp_path, api, work, values):
         assert f"{tmp_path / file}: {value}" in caught.value.context
 
 
-@pytest.mark.parametrize("kind", ["redis", "sqlite", "filesystem"])
-def test_other_types_wait(tmp_path, kind):
-    """A type that does not work yet is refused with what does, never replaced."""
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("queue: {type: sqlite}\n", "/base/data/queue.sqlite"),
+        ("queue: {type: sqlite, sqlite_path: q.db, filesystem_path: f}\n", "/base/q.db"),
+        ("queue: {type: filesystem}\n", "/base/data/queue-files"),
+        ("queue: {type: filesystem, filesystem_path: /f, native: {data_dir: q}}\n", "/f"),
+    ],
+)
+def test_each_type_has_its_place(tmp_path, text, path):
+    """The key of its own type names where a queue lies; those of other types do not count."""
+    choice = resolve_queue(server(tmp_path, text), worker(tmp_path, SILENT), BASE)
+
+    assert choice == QueueChoice(text.split("type: ")[1].split("}")[0].split(",")[0], Path(path))
+
+
+def test_redis_waits(tmp_path):
+    """A type that does not work yet is refused with those that do, never replaced."""
     with pytest.raises(ConfigError) as caught:
-        resolve_queue(server(tmp_path, f"queue: {{type: {kind}}}\n"), worker(tmp_path, SILENT), BASE)
+        resolve_queue(server(tmp_path, "queue: {type: redis}\n"), worker(tmp_path, SILENT), BASE)
 
     assert caught.value.code == "queue-type-not-active"
     assert "native" in caught.value.hint

@@ -1,0 +1,67 @@
+"""A disk that can lose its power: ext4 on a loop device, shut down without flushing its log, mounted again."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import subprocess
+import uuid
+
+import pytest
+
+from tests.support.leftovers import run_folder
+from tests.support.require import missing, need
+from tests.support.wait import poll_until
+
+SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN
+NO_LOG_FLUSH = 2
+
+
+class PowerDisk:
+    """An ext4 file system that can lose its power."""
+
+    def __init__(self):
+        name = uuid.uuid4().hex[:8]
+        self.image, self.folder = run_folder() / f"{name}.img", run_folder() / f"power-{name}"
+        self.folder.mkdir()
+        with self.image.open("wb") as file:
+            file.truncate(64 << 20)
+        subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(self.image)], check=True)
+
+    def mount(self):
+        """Give it power."""
+        argv = ["mount", "-o", "loop", str(self.image), str(self.folder)]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            missing("root", f"root may not mount a loop device here: {done.stderr.strip()}")
+
+    def cut(self):
+        """Take the power away; what was not synced is gone."""
+        self.shut_down()
+        self.unmount()
+
+    def shut_down(self):
+        """Stop all writing to the device at once; whoever holds files open gets errors."""
+        fd = os.open(self.folder, os.O_RDONLY)
+        fcntl.ioctl(fd, SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
+        os.close(fd)
+
+    def unmount(self):
+        """Let go of it; the agent of a command that has just ended may hold it for a moment."""
+        argv = ["umount", str(self.folder)]
+        poll_until(
+            lambda: subprocess.run(argv, capture_output=True, check=False).returncode == 0, 10, "umount"
+        )
+
+
+@pytest.fixture
+def power_disk():
+    """A file system of the test's own."""
+    need("root")
+    made = PowerDisk()
+    made.mount()
+    yield made
+    subprocess.run(["umount", "--lazy", str(made.folder)], check=False, capture_output=True)
+    made.image.unlink()
+    made.folder.rmdir()
