@@ -1,26 +1,42 @@
 """An append-only file of checksummed records: the native queue's memory.
 
-    <folder>/journal
+    <folder>/
+        journal   line     meaning
+                  first    FETCHML-QUEUE 1
+                  others   CRC LENGTH JSON: CRC-32 of the JSON in 8 hex digits, its bytes in decimal, one event
+        lock      held (flock) to append, shared to read
+        synced    how far the journal is known to be on disk, in this boot of the machine:
 
-    line      meaning
-    first     FETCHML-QUEUE 1
-    others    CRC LENGTH JSON: CRC-32 of the JSON in 8 hex digits, its bytes in decimal, one event
+                  offset  size  field    meaning
+                  0       8     magic    FMLSYNC1
+                  8       16    boot     first half of the SHA-256 of the boot id; of another boot the rest is void
+                  24      8     epoch    one higher with every cut, big-endian
+                  32      8     end      bytes of the journal that a sync has reached, big-endian
 
 A record counts once it and its newline are on disk. A last line without newline is a write that was cut by a
 crash: it was never acknowledged, and the next writer removes it. Anything else that does not check is damage,
 and is reported with its place rather than skipped: a queue that forgets is worse than one that stops.
+
+Records are appended under the lock and synced after it, so that writers who come at the same time share the work of
+the disk: a sync reaches all that was appended before it. Who reads what is not synced yet syncs it first. A failed
+sync is never tried again, since the kernel may have dropped the pages: the journal is cut back to what is known to be
+on disk, the epoch tells everybody to read anew, and whoever had appended the rest learns that it did not happen.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import struct
 import weakref
 import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
+
+from attrs import frozen
 
 from fetchml_core.errors import HostError, explain_os_error
 from fetchml_core.fsio import locked, make_folder, sync_folder, write_all
@@ -29,19 +45,49 @@ HEADER = b"FETCHML-QUEUE 1\n"
 _MAGIC = b"FETCHML-QUEUE "
 
 
+_SYNCED = struct.Struct(">8s16sQQ")
+_SYNCED_MAGIC = b"FMLSYNC1"
+
+
+@frozen
+class Written:
+    """A record that was appended and is not known to be on disk yet."""
+
+    start: int
+    line: bytes
+    epoch: int
+
+    @property
+    def end(self) -> int:
+        """Where it ends in the journal."""
+        return self.start + len(self.line)
+
+
+@frozen
+class Synced:
+    """What the file of that name says."""
+
+    epoch: int
+    end: int
+
+
 class Journal:
     """One process's view of the file; `catch_up` reads what others have added.
 
     Args:
         folder: The queue's folder, made if missing.
+        boot_id: Of this boot of the machine.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, boot_id: str) -> None:
         self._folder = folder
         self._path = folder / "journal"
         self._lock = folder / "lock"
+        self._boot = hashlib.sha256(boot_id.encode()).digest()[:16]
         self._fd = -1
+        self._synced_fd = -1
         self._read = 0
+        self._epoch = 0
         self._failed = False
 
     @property
@@ -50,14 +96,24 @@ class Journal:
         return self._path
 
     def size(self) -> int:
-        """Return the length of the file now; it only grows."""
+        """Return the length of the file now."""
         try:
             return self._path.stat().st_size
         except FileNotFoundError:
             return 0
 
+    def rewound(self) -> bool:
+        """Whether what was read before no longer counts: forget it, `catch_up` begins anew. Asked under a lock."""
+        if self._fd < 0:
+            return False
+        epoch = self._synced().epoch
+        if epoch == self._epoch and os.fstat(self._fd).st_size >= self._read:
+            return False
+        self._epoch, self._read = epoch, 0
+        return True
+
     def catch_up(self) -> Iterator[dict[str, Any]]:
-        """Yield the events since the last call, oldest first."""
+        """Yield the events since the last call, oldest first. The caller holds a lock."""
         if self._fd < 0 and not self._open():
             return
         data = self._read_rest()
@@ -71,7 +127,7 @@ class Journal:
             yield event
 
     def lock(self) -> AbstractContextManager[int]:
-        """Inside it nobody else reads or writes: a record that is not durable yet is seen by nobody."""
+        """Inside it nobody else reads or writes."""
         try:
             make_folder(self._folder)
         except OSError as error:
@@ -82,8 +138,8 @@ class Journal:
         """Inside it nobody else writes; where there is no queue yet, it makes none."""
         return locked(self._lock, shared=True) if self._lock.exists() else nullcontext()
 
-    def append(self, event: dict[str, Any]) -> None:
-        """Add *event* and make it durable. The caller holds `lock` and has caught up.
+    def append(self, event: dict[str, Any]) -> Written:
+        """Add *event*; it counts when `settle` has returned. The caller holds `lock` and has caught up.
 
         Raises:
             FetchError: it is not in the journal; the file is as it was before.
@@ -95,24 +151,89 @@ class Journal:
         try:
             if self._read == 0:
                 self._create()
-            os.ftruncate(self._fd, self._read)  # what a crash left half-written
-            os.lseek(self._fd, 0, os.SEEK_END)
+            if os.fstat(self._fd).st_size != self._read:
+                os.ftruncate(self._fd, self._read)  # what a crash left half-written
+            os.lseek(self._fd, self._read, os.SEEK_SET)
             write_all(self._fd, line)
+        except OSError as error:
+            self._undo(self._read)
+            raise explain_os_error(error, "write to the queue") from None
+        written = Written(self._read, line, self._epoch)
+        self._read = written.end
+        return written
+
+    def settle(self, written: Written) -> None:
+        """Make *written* durable. Call it without the lock: others append meanwhile.
+
+        Raises:
+            FetchError: it did not happen; nobody will ever see it.
+        """
+        try:
             os.fdatasync(self._fd)
         except OSError as error:
-            self._undo()
+            with self.lock():
+                if self._synced().epoch == written.epoch:
+                    self._undo(self._synced().end, cut=True)
             raise explain_os_error(error, "write to the queue") from None
-        self._read += len(line)
+        with self.lock():
+            synced = self._synced()
+            if synced.epoch != written.epoch and not self._is_there(written):
+                raise HostError(
+                    "queue-write-lost",
+                    "the disk refused a write to the queue beside this one, which was taken back with it",
+                    context=str(self._path),
+                    hint="look at the disk (dmesg), then run the same command again",
+                )
+            if synced.end < written.end:
+                self._mark(synced.epoch, written.end)
+
+    def settle_what_was_read(self) -> None:
+        """Make durable what was read and is not known to be: nobody acts on what a power cut could take back."""
+        if self._fd >= 0 and self._read > self._synced().end:
+            try:
+                os.fdatasync(self._fd)
+            except OSError as error:
+                raise explain_os_error(error, "read the queue") from None
 
     def _open(self, flags: int = 0) -> bool:
         try:
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o600)
+            self._fd = self._keep(
+                os.open(self._path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o600)
+            )
         except FileNotFoundError:
             return False
         except OSError as error:
             raise explain_os_error(error, "open the queue") from None
-        weakref.finalize(self, os.close, self._fd)
+        self._epoch = self._synced().epoch
         return True
+
+    def _keep(self, fd: int) -> int:
+        weakref.finalize(self, os.close, fd)
+        return fd
+
+    def _synced(self) -> Synced:
+        """How far the journal is known to be on disk; nothing is known of another boot."""
+        try:
+            if self._synced_fd < 0:
+                path = self._folder / "synced"
+                self._synced_fd = self._keep(
+                    os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+                )
+            data = os.pread(self._synced_fd, _SYNCED.size, 0)
+        except OSError as error:
+            raise explain_os_error(error, "open the queue") from None
+        if len(data) == _SYNCED.size:
+            magic, boot, epoch, end = _SYNCED.unpack(data)
+            if (magic, boot) == (_SYNCED_MAGIC, self._boot):
+                return Synced(epoch, end)
+        return Synced(0, 0)
+
+    def _mark(self, epoch: int, end: int) -> None:
+        """Note how far the journal is on disk; not synced itself, as it counts in this boot only."""
+        os.pwrite(self._synced_fd, _SYNCED.pack(_SYNCED_MAGIC, self._boot, epoch, end), 0)
+
+    def _is_there(self, written: Written) -> bool:
+        return os.pread(self._fd, len(written.line), written.start) == written.line
 
     def _create(self) -> None:
         if self._fd < 0:
@@ -123,11 +244,18 @@ class Journal:
         sync_folder(self._folder)
         self._read = len(HEADER)
 
-    def _undo(self) -> None:
-        """Take back a write that failed; where even that fails, write no more in this process."""
+    def _undo(self, end: int, *, cut: bool = False) -> None:
+        """Take back what stands behind *end*; where even that fails, write no more in this process.
+
+        Args:
+            end: What stays.
+            cut: Others may have read what is taken back.
+        """
         try:
             if self._fd >= 0:
-                os.ftruncate(self._fd, self._read)
+                os.ftruncate(self._fd, end)
+            if cut:
+                self._mark(self._synced().epoch + 1, end)
         except OSError:
             self._failed = True
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from fetchml_core.jobs.job import Job, JobSpec
+import bisect
+from collections.abc import Sequence
+from typing import overload
 
+from fetchml_core.jobs.job import Job, JobSpec
+from fetchml_core.jobs.states import State
+
+from .base import claim_order
 from .moves import Event, apply, same_or_refuse, submitted, unknown_job
 
 
@@ -13,6 +19,12 @@ class Ledger:
     def __init__(self) -> None:
         self.jobs: dict[int, Job] = {}
         self._keys: dict[tuple[str, str], int] = {}
+        self._line: list[tuple[int, int]] = []
+
+    @property
+    def queued(self) -> Sequence[Job]:
+        """The queued jobs in the order of the line; it changes with the ledger."""
+        return _Line(self._line, self.jobs)
 
     @property
     def next_id(self) -> int:
@@ -38,5 +50,30 @@ class Ledger:
             self._keys[event["user"], event["key"]] = job.id
         else:
             job = apply(self.get(event["id"]), event)
+        before = self.jobs.get(job.id)
+        if before is not None and before.state is State.QUEUED:
+            del self._line[bisect.bisect_left(self._line, claim_order(before))]
+        if job.state is State.QUEUED:
+            bisect.insort(self._line, claim_order(job))
         self.jobs[job.id] = job
         return job
+
+
+class _Line(Sequence[Job]):
+    """The queued jobs, looked up one by one: who takes the first does not pay for the rest."""
+
+    def __init__(self, order: list[tuple[int, int]], jobs: dict[int, Job]) -> None:
+        self._order = order
+        self._jobs = jobs
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    @overload
+    def __getitem__(self, index: int) -> Job: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Job]: ...
+    def __getitem__(self, index: int | slice) -> Job | list[Job]:
+        if isinstance(index, slice):
+            return [self._jobs[job_id] for _, job_id in self._order[index]]
+        return self._jobs[self._order[index][1]]

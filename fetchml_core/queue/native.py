@@ -1,4 +1,4 @@
-"""The native queue: files only, no server, one lock, one fsync per change."""
+"""The native queue: files only, no server; writers that come at the same time share a sync."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from pathlib import Path
 
 from fetchml_core.clock import Clock
 from fetchml_core.jobs.job import Job, JobSpec, Lease, Stop
-from fetchml_core.jobs.states import State
 
-from .base import Change, Choose, Properties, claim_order
-from .journal import Journal
+from .base import Change, Choose, Properties
+from .journal import Journal, Written
 from .ledger import Ledger
 from .moves import Event, advance_event, claim_event, stop_event, submit_event
 
@@ -26,7 +25,7 @@ class NativeQueue:
     """
 
     def __init__(self, folder: Path, clock: Clock) -> None:
-        self._journal = Journal(folder)
+        self._journal = Journal(folder, clock.boot().boot_id)
         self._ledger = Ledger()
         self._clock = clock
 
@@ -40,21 +39,30 @@ class NativeQueue:
         with self._journal.lock():
             self._catch_up()
             known = self._ledger.find_key(user, key, spec)
-            if known is not None:
-                return known
-            return self._write(submit_event(self._ledger.next_id, spec, user, key, self._clock.now()))
+            if known is None:
+                job, written = self._write(
+                    submit_event(self._ledger.next_id, spec, user, key, self._clock.now())
+                )
+        if known is not None:
+            self._journal.settle_what_was_read()
+            return known
+        self._journal.settle(written)
+        return job
 
     def claim(self, choose: Choose, lease: Lease) -> Job | None:
         """See `Queue.claim`."""
-        self._refresh()
-        if not self._queued():
-            return None
+        with self._journal.lock_to_read():
+            self._catch_up()
+        if not self._ledger.queued:
+            return None  # no idle worker keeps the others waiting
         with self._journal.lock():
             self._catch_up()
-            chosen = choose(self._queued())
+            chosen = choose(self._ledger.queued)
             if chosen is None:
                 return None
-            return self._write(claim_event(chosen, lease, self._clock.now()))
+            job, written = self._write(claim_event(chosen, lease, self._clock.now()))
+        self._journal.settle(written)
+        return job
 
     def advance(self, job_id: int, attempt: int, change: Change) -> Job:
         """See `Queue.advance`."""
@@ -78,17 +86,15 @@ class NativeQueue:
         """See `Queue.revision`."""
         return self._journal.size()
 
-    def _queued(self) -> list[Job]:
-        return sorted(
-            (job for job in self._ledger.jobs.values() if job.state is State.QUEUED), key=claim_order
-        )
-
     def _refresh(self) -> None:
         with self._journal.lock_to_read():
             self._catch_up()
+            self._journal.settle_what_was_read()
 
     def _catch_up(self) -> None:
         """Take in what others have written. The caller holds a lock."""
+        if self._journal.rewound():
+            self._ledger = Ledger()
         for event in self._journal.catch_up():
             self._ledger.apply(event)
 
@@ -98,9 +104,15 @@ class NativeQueue:
             self._catch_up()
             job = self._ledger.get(job_id)
             event = decide(job)
-            return job if event is None else self._write(event)
+            if event is not None:
+                job, written = self._write(event)
+        if event is None:
+            self._journal.settle_what_was_read()
+        else:
+            self._journal.settle(written)
+        return job
 
-    def _write(self, event: Event) -> Job:
-        """Make *event* durable, then true. The caller holds the lock."""
-        self._journal.append(event)
-        return self._ledger.apply(event)
+    def _write(self, event: Event) -> tuple[Job, Written]:
+        """Append *event* and let it be true here; it counts once it is settled. The caller holds the lock."""
+        written = self._journal.append(event)
+        return self._ledger.apply(event), written

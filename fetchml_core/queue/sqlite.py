@@ -21,7 +21,7 @@ from pathlib import Path
 
 from fetchml_core.clock import Clock
 from fetchml_core.errors import FetchError, HostError, explain_os_error
-from fetchml_core.fsio import make_folder
+from fetchml_core.fsio import make_folder, sync_folder
 from fetchml_core.jobs.job import Job, JobSpec, Lease, Stop
 
 from .base import Change, Choose, Properties
@@ -45,17 +45,17 @@ WAIT_S = 30.0
 """How long a transaction waits for those of other processes."""
 
 _LAYOUT = f"""
-BEGIN IMMEDIATE;
-CREATE TABLE IF NOT EXISTS jobs (
+BEGIN;
+CREATE TABLE jobs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     state TEXT NOT NULL, priority INTEGER NOT NULL,
     user TEXT NOT NULL, key TEXT NOT NULL,
     record TEXT NOT NULL,
     UNIQUE (user, key)
 );
-CREATE INDEX IF NOT EXISTS queued ON jobs (priority DESC, id) WHERE state = 'queued';
-CREATE TABLE IF NOT EXISTS counter (revision INTEGER NOT NULL);
-INSERT INTO counter SELECT 0 WHERE NOT EXISTS (SELECT * FROM counter);
+CREATE INDEX queued ON jobs (priority DESC, id) WHERE state = 'queued';
+CREATE TABLE counter (revision INTEGER NOT NULL);
+INSERT INTO counter VALUES (0);
 PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {VERSION};
 COMMIT;
@@ -193,22 +193,30 @@ class SqliteQueue:
         return self._opened
 
     def _make(self) -> sqlite3.Connection:
-        """Make the database: private, and whole before anybody sees a part of it."""
+        """Make the database beside its place and link it there: nobody ever sees a part of it, and one maker wins."""
         make_folder(self._path.parent)
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
-        db = self._connection()
-        assert db is not None  # noqa: S101 - it was made above
-        return db
+        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+        temporary.unlink(missing_ok=True)
+        os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        try:
+            with contextlib.closing(sqlite3.connect(temporary, isolation_level=None)) as db:
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute("PRAGMA synchronous = FULL")
+                db.executescript(_LAYOUT)
+            with contextlib.suppress(FileExistsError):
+                self._path.hardlink_to(temporary)
+            sync_folder(self._path.parent)
+        finally:
+            temporary.unlink()
+        made = self._connection()
+        assert made is not None  # noqa: S101 - it is there now
+        return made
 
     def _check(self, db: sqlite3.Connection) -> None:
-        """Prepare a connection; an empty file becomes a queue, a stranger's file is left alone."""
-        application, version = (
-            db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
-        )
-        if (application, version) == (0, 0) and not db.execute("SELECT * FROM sqlite_master").fetchone():
-            db.execute("PRAGMA journal_mode = WAL")
-            db.executescript(_LAYOUT)
-        elif application != APPLICATION or version > VERSION:
+        """Prepare a connection; a stranger's file is left alone."""
+        application = db.execute("PRAGMA application_id").fetchone()[0]
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if application != APPLICATION or version > VERSION:
             told = (
                 f"has layout {version}, we read {VERSION}"
                 if application == APPLICATION

@@ -66,7 +66,26 @@ def test_durations(text, seconds):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "-1s", "1", "30", "1 h", "m", "1y2", "9" * 30 + "h", "١s", "1h-30m", "inf", "nans"]
+    "text",
+    [
+        "",
+        "x",
+        "-1s",
+        "1",
+        "30",
+        "1 h",
+        "m",
+        "1y2",
+        "9" * 30 + "h",
+        "١s",
+        "1h-30m",
+        "inf",
+        "nans",
+        "1h 30m",
+        "1h;rm30m",
+        "+1h",
+        "9" * 12 + "w",
+    ],
 )
 def test_no_durations(text):
     """Refused; a bare number with the two ways it could be meant."""

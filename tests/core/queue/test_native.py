@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from fetchml_core.errors import FetchError
+from fetchml_core.queue.journal import Journal
 from fetchml_core.queue.native import NativeQueue
 from tests.core.queue.contract import SPEC, FakeClock, QueueContract
 
@@ -91,3 +94,103 @@ def test_failed_sync_accepts_nothing(tmp_path, open_queue, mocker):
 
     assert journal(tmp_path).read_bytes() == before
     assert queue.submit(SPEC, user="anna", key="2").id == 2
+
+
+EVENT = {"e": "later", "id": 1}
+
+
+def write(journal, text):
+    """Append an event and leave it unsynced."""
+    with journal.lock():
+        journal.rewound()
+        list(journal.catch_up())
+        return journal.append({**EVENT, "text": text})
+
+
+def read(folder):
+    """What a fresh process reads."""
+    journal = Journal(folder, "boot-1")
+    with journal.lock_to_read():
+        return [event["text"] for event in journal.catch_up()]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A queue with one record that is on disk."""
+    journal = Journal(tmp_path / "queue", "boot-1")
+    journal.settle(write(journal, "old"))
+    return tmp_path / "queue"
+
+
+def test_a_sync_serves_all_that_was_appended_before_it(folder):
+    """Writers that come at the same time do not wait for each other's syncs, and both records are there."""
+    first, second = (Journal(folder, "boot-1") for _ in range(2))
+    one, two = write(first, "one"), write(second, "two")
+    second.settle(two)
+    first.settle(one)
+
+    assert read(folder) == ["old", "one", "two"]
+
+
+def test_a_failed_sync_takes_back_what_it_covered(folder, mocker):
+    """The one whose sync failed and the one who had appended behind it are both told, and nothing of it is left."""
+    first, second, third = (Journal(folder, "boot-1") for _ in range(3))
+    one, two = write(first, "one"), write(second, "two")
+    mocker.patch("os.fdatasync", side_effect=OSError(5, "Input/output error"))
+    with pytest.raises(FetchError, match="io-error"):
+        first.settle(one)
+    mocker.stopall()
+    with pytest.raises(FetchError, match="queue-write-lost"):
+        second.settle(two)
+
+    assert read(folder) == ["old"]
+    third.settle(write(third, "three"))
+    second.settle(write(second, "four"))
+    assert read(folder) == ["old", "three", "four"]
+
+
+def test_a_failed_sync_takes_back_nothing_that_is_on_disk(folder, mocker):
+    """A record that another process's sync has reached stays, and its writer is right to say so."""
+    first, second = (Journal(folder, "boot-1") for _ in range(2))
+    one, two = write(first, "one"), write(second, "two")
+    second.settle(two)
+    mocker.patch("os.fdatasync", side_effect=OSError(5, "Input/output error"))
+    with pytest.raises(FetchError, match="io-error"):
+        first.settle(one)
+    mocker.stopall()
+
+    assert read(folder) == ["old", "one", "two"]
+
+
+def test_what_was_taken_back_is_forgotten(tmp_path, open_queue, mocker):
+    """A process that had read a record that was cut forgets it, and gives its id to the next job."""
+    open_queue().submit(SPEC, user="anna", key="1")
+    writer, reader = open_queue(), open_queue()
+    real = os.fdatasync
+
+    def fail_after_reader(fd):
+        mocker.patch("os.fdatasync", real)
+        assert [job.id for job in reader.jobs()] == [1, 2]
+        raise OSError(5, "Input/output error")
+
+    # the reader syncs what it reads, which does not help the writer: the kernel has told it of the failure
+    mocker.patch("os.fdatasync", side_effect=fail_after_reader)
+    with pytest.raises(FetchError, match="io-error"):
+        writer.submit(SPEC, user="anna", key="2")
+
+    assert [job.id for job in reader.jobs()] == [1]
+    assert reader.submit(SPEC, user="bob", key="3").id == 2
+    assert [job.user for job in writer.jobs()] == ["anna", "bob"]
+
+
+def test_what_is_read_is_on_disk(folder, mocker):
+    """Nobody acts on a record that a power cut could take back: its reader syncs it first."""
+    write(Journal(folder, "boot-1"), "unsynced")
+    synced = mocker.spy(os, "fdatasync")
+    for boot, expected in (("boot-1", 1), ("boot-2", 2)):  # of another boot nothing is known
+        journal = Journal(folder, boot)
+        with journal.lock_to_read():
+            list(journal.catch_up())
+            journal.settle_what_was_read()
+
+        assert synced.call_count == expected

@@ -34,7 +34,7 @@ def work(kind, path, name, pipe):
     try:
         _work(open_queue(kind, path, Clock()), name, pipe)
     except (FetchError, OSError) as error:  # the power is gone
-        tell(pipe, "failed", 0, type(error).__name__)
+        tell(pipe, "failed", 0, "_".join(str(error).split()))
 
 
 def tell(pipe, word, job, rest):
