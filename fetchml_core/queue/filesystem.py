@@ -152,10 +152,20 @@ class FilesystemQueue:
     def _store(self, stored: Stored) -> Job:
         """Write a job. The revision goes first: a change that nobody hears of would be worse than a false alarm."""
         body = encode(stored).encode("ascii")
-        (self._folder / "revision").write_bytes((self.revision() + 1).to_bytes(8, "big"))
+        self._count_up()
         path = self._jobs / str(stored.job.id)
         write_durably(path, _framed(body))
         return stored.job
+
+    def _count_up(self) -> None:
+        """Raise the revision; written in place, as it is read without the lock."""
+        fd = os.open(
+            self._folder / "revision", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+        )
+        try:
+            os.pwrite(fd, (self.revision() + 1).to_bytes(8, "big"), 0)
+        finally:
+            os.close(fd)
 
     def _one(self, job_id: int) -> Stored:
         path = self._jobs / str(job_id)
