@@ -29,6 +29,7 @@ core-3.10: $(VENV)/.installed-test  ## the core's tests on the oldest Python of 
 	@$(PY) -m tests.support.older
 
 bench: $(VENV)/.installed-test  ## measure what a person waits for
+	@$(PY) -m benchmarks.config
 	@$(PY) -m benchmarks.submit
 
 clean:  ## remove the virtual environments and caches

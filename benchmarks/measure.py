@@ -25,11 +25,12 @@ class BrokenCaseError(Exception):
 
 
 class Program(NamedTuple):
-    """A program to time."""
+    """A program to time, and the exit status that it ends with."""
 
     argv: Sequence[str]
     env: Mapping[str, str]
     cwd: Path
+    status: int = 0
 
     def run(self) -> str:
         """Run it to its end and return what it printed; errors go to a file, so that no pipe holds it up."""
@@ -44,7 +45,7 @@ class Program(NamedTuple):
                 timeout=TIMEOUT_S,
                 check=False,
             )
-            if done.returncode != 0:
+            if done.returncode != self.status:
                 raise BrokenCaseError(_told(self.argv, done.returncode, errors))
         return done.stdout.decode()
 
@@ -76,7 +77,7 @@ class Program(NamedTuple):
                 spent = time.perf_counter() - start
                 while os.read(process.stdout.fileno(), 1 << 16):
                     pass
-                if process.wait(TIMEOUT_S) != 0:
+                if process.wait(TIMEOUT_S) != self.status:
                     raise BrokenCaseError(_told(self.argv, process.returncode, errors))
         return spent
 

@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {  # the order of the help: the way a 
     "cancel": ("fetchml_cli.commands.cancel", "Stop queued or running jobs."),
     "show": ("fetchml_cli.commands.show", "Tell everything about one job."),
     "pull": ("fetchml_cli.commands.pull", "Fetch the results of a job."),
+    "config": ("fetchml_cli.commands.config", "Check, explain and change configuration files."),
 }
 
 
@@ -50,7 +51,10 @@ def new_app(**settings: Any) -> typer.Typer:
 
 
 class LazyGroup(TyperGroup):
-    """The group of all verbs; a subclass fills in the table: name -> (module with an ``app``, summary)."""
+    """A group of verbs; a subclass fills in the table: name -> (module with an ``app``, summary).
+
+    That ``app`` may be a group of this kind again (`group_app`).
+    """
 
     table: Mapping[str, tuple[str, str]] = {}
 
@@ -67,11 +71,20 @@ class LazyGroup(TyperGroup):
         """
         word = args[0]
         if word not in self.table and not word.startswith("-"):
-            raise _unknown(word, list(self.table))
+            raise _unknown(word, list(self.table), ctx.command_path)
         name, command, rest = super().resolve_command(ctx, args)
         if name is not None:
             command = typer.main.get_command(importlib.import_module(self.table[name][0]).app)
         return name, command, rest
+
+
+def group_app(commands: Mapping[str, tuple[str, str]]) -> typer.Typer:
+    """Return a group of *commands*, each imported when it was typed; its help comes from its callback."""
+    return new_app(
+        cls=type("Verbs", (LazyGroup,), {"table": commands}),
+        no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
 
 
 def root_app(commands: Mapping[str, tuple[str, str]] = COMMANDS) -> typer.Typer:
@@ -79,11 +92,7 @@ def root_app(commands: Mapping[str, tuple[str, str]] = COMMANDS) -> typer.Typer:
 
     Its context object is a function that gives the surroundings; it is called when a verb was really typed.
     """
-    app = new_app(
-        cls=type("Verbs", (LazyGroup,), {"table": commands}),
-        no_args_is_help=True,
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
+    app = group_app(commands)
 
     @app.callback()
     def root(
@@ -105,7 +114,7 @@ def _show_version(shown: bool) -> None:  # noqa: FBT001 - Typer calls it
         raise typer.Exit
 
 
-def _unknown(word: str, names: list[str]) -> InputError:
+def _unknown(word: str, names: list[str], path: str) -> InputError:
     from difflib import get_close_matches
 
     near = get_close_matches(word, names, n=1)
@@ -113,5 +122,5 @@ def _unknown(word: str, names: list[str]) -> InputError:
         "unknown-command",
         "there is no such command",
         context=word,
-        hint=f"ml {near[0]}" if near else "ml --help",
+        hint=f"{path} {near[0] if near else '--help'}",
     )

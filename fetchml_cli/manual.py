@@ -10,20 +10,19 @@ from __future__ import annotations
 import argparse
 import importlib
 import re
-import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from fetchml_cli.lazy import COMMANDS
-from fetchml_core import __version__
+from fetchml_cli.lazy import COMMANDS, LazyGroup
+from fetchml_cli.roff import definitions, lines, page, paragraphs, roff, see
+from fetchml_core.config.environment import VARIABLES
+from fetchml_core.config.reference import tell_variable
 from fetchml_core.errors import CLASSES, ConfigError, HostError
 
 if TYPE_CHECKING:
     from typer._click import Command, Parameter
-
-Pairs = Iterable[tuple[str, str]]
 
 FILES = (
     ("~/.ml/config.toml", "The profile: which host, with which key. Without it jobs run on this machine."),
@@ -44,13 +43,10 @@ HOST_STATUSES = (
     ("3", ConfigError.__doc__ or ""),
 )
 ENVIRONMENT = (
-    ("CLI_CONFIG", "Names the profile file to use instead of ~/.ml/config.toml."),
+    *((one.name, one.help) for one in VARIABLES if one.side == "your machine"),
     ("NO_COLOR", "Anything but the empty string turns colour off."),
 )
-HOST_ENVIRONMENT = (
-    ("FETCHML_CONFIG", "Names the api file to use instead of BASE/server.yaml."),
-    ("FETCHML_LOG_LEVEL", "Overrides logging.level: debug, info, warn or error."),
-)
+HOST_ENVIRONMENT = tuple((one.name, tell_variable(one)) for one in VARIABLES if one.side == "the host")
 WAITING = (
     ("1", "A job that was waited for failed or was lost."),
     ("7", "It was cancelled."),
@@ -73,8 +69,11 @@ def pages() -> dict[str, str]:
     """Return all pages: file name -> text."""
     made = {"ml.1": _program()}
     for name, (module, summary) in COMMANDS.items():
-        app = importlib.import_module(module).app
-        made[f"ml-{name}.1"] = _verb(name, summary, typer.main.get_command(app))
+        command = _command(module)
+        if isinstance(command, LazyGroup):
+            made[f"ml-{name}.1"] = _group(name, summary, command)
+        else:
+            made[f"ml-{name}.1"] = _verb(name, summary, command)
     from fetchml_core.agent.main import make_parser as agent
     from fetchml_core.worker.main import make_parser as worker
 
@@ -83,41 +82,8 @@ def pages() -> dict[str, str]:
     return made
 
 
-def roff(text: str) -> str:
-    """Return *text* for a line of running text: nothing in it is taken for a command of roff."""
-    escaped = text.replace("\\", "\\e").replace("-", "\\-").replace("^", "\\(ha").replace("~", "\\(ti")
-    escaped = escaped.replace("`", "\\(ga")
-    return "\n".join(f"\\&{line}" if line.startswith((".", "'")) else line for line in escaped.splitlines())
-
-
-def _page(name: str, summary: str, synopsis: str, *sections: tuple[str, str]) -> str:
-    lines = [
-        '.\\" Made by "python -m fetchml_cli.generate man". Do not edit.',
-        f'.TH {roff(name.upper())} 1 "" "FetchML {__version__}" "FetchML"',
-        f".SH NAME\n{roff(name)} \\- {roff(summary[0].lower() + summary[1:].rstrip('.'))}",
-        f".SH SYNOPSIS\n{synopsis}",
-    ]
-    lines += [f".SH {title}\n{text}" for title, text in sections if text]
-    return "\n".join(lines) + "\n"
-
-
-def _paragraphs(texts: Iterable[str]) -> str:
-    return "\n.PP\n".join(_lines(text) for text in texts)
-
-
-def _lines(text: str) -> str:
-    """Break running text into short source lines; roff joins them again."""
-    # broken before it is escaped: a hyphen is no place to break, and a line never begins with a lone escape
-    wrapped = textwrap.wrap(" ".join(text.split()), 70, break_on_hyphens=False, break_long_words=False)
-    return "\n".join(roff(line) for line in wrapped)
-
-
-def _list(pairs: Pairs) -> str:
-    return "\n".join(f".TP\n.B {roff(term)}\n{_lines(text)}" for term, text in pairs)
-
-
-def _see(*names: str) -> str:
-    return " ,\n".join(f".BR {roff(name)} (1)" for name in names).replace("(1) ,", "(1),")
+def _command(module: str) -> Command:
+    return typer.main.get_command(importlib.import_module(module).app)
 
 
 # --- ml and its verbs ---------------------------------------------------------------------------------------
@@ -126,20 +92,20 @@ def _see(*names: str) -> str:
 def _program() -> str:
     verbs = [(f"ml {name}", summary) for name, (_, summary) in COMMANDS.items()]
     sections = (
-        ("DESCRIPTION", _paragraphs(_DESCRIPTION.split("\n\n"))),
-        ("COMMANDS", _list(verbs)),
+        ("DESCRIPTION", paragraphs(_DESCRIPTION.split("\n\n"))),
+        ("COMMANDS", definitions(verbs)),
         (
             "OPTIONS",
-            _list([("--version", "Show the version and exit."), ("-h, --help", "Show help and exit.")]),
+            definitions([("--version", "Show the version and exit."), ("-h, --help", "Show help and exit.")]),
         ),
-        ("NAMING JOBS", _list(SELECTORS)),
+        ("NAMING JOBS", definitions(SELECTORS)),
         ("EXIT STATUS", _exit_statuses()),
-        ("ENVIRONMENT", _list(ENVIRONMENT)),
-        ("FILES", _list(FILES)),
-        ("SEE ALSO", _see(*(f"ml-{name}" for name in COMMANDS), "fetchml-worker", "podman")),
+        ("ENVIRONMENT", definitions(ENVIRONMENT)),
+        ("FILES", definitions(FILES)),
+        ("SEE ALSO", see(*(f"ml-{name}" for name in COMMANDS), "fetchml-worker", "ml-profile(5)", "podman")),
     )
     synopsis = f".B ml\n.I COMMAND\n{roff('[OPTIONS] [ARGUMENTS]')}\n.br\n.B ml\n{roff('--version | --help')}"
-    return _page("ml", "Run training jobs over SSH on the machines you own.", synopsis, *sections)
+    return page("ml", 1, "Run training jobs over SSH on the machines you own.", synopsis, *sections)
 
 
 _DESCRIPTION = """
@@ -160,31 +126,78 @@ def _exit_statuses() -> str:
     waiting = (
         "Commands that wait for a job (wait, logs --follow, submit --wait or --follow) use further ones:"
     )
-    return f"{_list(own)}\n.PP\n{_lines(waiting)}\n{_list(WAITING)}"
+    return f"{definitions(own)}\n.PP\n{lines(waiting)}\n{definitions(WAITING)}"
 
 
 def _verb(name: str, summary: str, command: Command) -> str:
+    told, statuses = _docstring(command)
+    arguments, options = _params(command)
+    sections = (
+        ("DESCRIPTION", paragraphs([summary, *told])),
+        ("ARGUMENTS", definitions(arguments)),
+        ("OPTIONS", definitions([*options, ("-h, --help", "Show help and exit.")])),
+        ("EXIT STATUS", definitions(statuses)),
+        ("FILES", definitions(FILES[:2])),
+        ("SEE ALSO", _see_verbs(name)),
+    )
+    return page(f"ml-{name}", 1, summary, f".B ml {name}\n{roff(_usage(command))}", *sections)
+
+
+def _group(name: str, summary: str, command: LazyGroup) -> str:
+    """Return the page of a group: one section for each of its commands."""
+    told, _ = _docstring(command)
+    parts = [
+        _part_of_group(f"ml {name} {verb}", about, _command(module))
+        for verb, (module, about) in command.table.items()
+    ]
+    sections = (
+        ("DESCRIPTION", paragraphs([summary, *told])),
+        ("COMMANDS", "\n".join(parts)),
+        ("OPTIONS", definitions([("-h, --help", "Show help and exit; of a command after its name.")])),
+        ("FILES", definitions([*FILES[:2], *HOST_FILES[:2]])),
+        ("SEE ALSO", _see_verbs(name)),
+    )
+    return page(
+        f"ml-{name}", 1, summary, f".B ml {name}\n.I COMMAND\n{roff('[OPTIONS] [ARGUMENTS]')}", *sections
+    )
+
+
+def _part_of_group(path: str, summary: str, command: Command) -> str:
+    told, statuses = _docstring(command)
+    arguments, options = _params(command)
+    lists = [
+        definitions([*arguments, *options]),
+        f".PP\nExit status:\n{definitions(statuses)}" if statuses else "",
+    ]
+    text = paragraphs([summary, *told])
+    return "\n".join([f".SS {roff(f'{path} {_usage(command)}')}", text, *(one for one in lists if one)])
+
+
+def _docstring(command: Command) -> tuple[list[str], list[tuple[str, str]]]:
+    """Return the paragraphs of a command's docstring after the first, and its exit statuses."""
     texts = [part for part in (command.help or "").split("\n\n") if part.strip()]
     told = [" ".join(part.split()) for part in texts[1:]]
     ending = next((part.removeprefix(_EXIT) for part in told if part.startswith(_EXIT)), "")
-    told = [part for part in told if not part.startswith(_EXIT)]
+    return [part for part in told if not part.startswith(_EXIT)], _statuses(ending) if ending else []
+
+
+def _params(command: Command) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Return the arguments of a command and its options, with their help."""
     arguments = [param for param in command.params if param.param_type_name == "argument"]
     options = [param for param in command.params if param.param_type_name == "option"]
-    words = " ".join(_term(param) for param in arguments)
-    sections = (
-        ("DESCRIPTION", _paragraphs([summary, *told])),
-        ("ARGUMENTS", _list((_term(param).strip("[]"), _help(param)) for param in arguments)),
-        (
-            "OPTIONS",
-            _list(
-                [*((_term(param), _help(param)) for param in options), ("-h, --help", "Show help and exit.")]
-            ),
-        ),
-        ("EXIT STATUS", _list(_statuses(ending))),
-        ("FILES", _list(FILES[:2])),
-        ("SEE ALSO", _see("ml", *(f"ml-{other}" for other in COMMANDS if other != name))),
+    return (
+        [(_term(param).replace("[", "").replace("]", ""), _help(param)) for param in arguments],
+        [(_term(param), _help(param)) for param in options],
     )
-    return _page(f"ml-{name}", summary, f".B ml {name}\n{roff('[OPTIONS] ' + words)}", *sections)
+
+
+def _usage(command: Command) -> str:
+    words = [_term(param) for param in command.params if param.param_type_name == "argument"]
+    return " ".join(["[OPTIONS]", *words])
+
+
+def _see_verbs(name: str) -> str:
+    return see("ml", *(f"ml-{other}" for other in COMMANDS if other != name))
 
 
 def _term(param: Parameter) -> str:
@@ -224,20 +237,20 @@ def _statuses(text: str) -> list[tuple[str, str]]:
 def _host_program(parser: argparse.ArgumentParser) -> str:
     about = (parser.description or "").rstrip(".") + "."
     subs = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]  # noqa: SLF001 - argparse has no other way
-    options = "".join(f".SS {title}\n{_list(_flags(one))}\n" for title, one in _parts(parser, subs))
+    options = "".join(f".SS {title}\n{definitions(_flags(one))}\n" for title, one in _parts(parser, subs))
     commands = [(choice.dest, choice.help or "") for sub in subs for choice in sub._choices_actions]  # noqa: SLF001
     word = "COMMAND [OPTIONS]" if subs else "[OPTIONS]"
     other = "fetchml-agent" if parser.prog == "fetchml-worker" else "fetchml-worker"
     sections = (
-        ("DESCRIPTION", _paragraphs([about, *_HOST_TEXTS[parser.prog].split("\n\n")])),
-        ("COMMANDS", _list((name, text[0].upper() + text[1:] + ".") for name, text in commands)),
+        ("DESCRIPTION", paragraphs([about, *_HOST_TEXTS[parser.prog].split("\n\n")])),
+        ("COMMANDS", definitions((name, text[0].upper() + text[1:] + ".") for name, text in commands)),
         ("OPTIONS", options.rstrip("\n")),
-        ("EXIT STATUS", _list(HOST_STATUSES)),
-        ("ENVIRONMENT", _list(HOST_ENVIRONMENT)),
-        ("FILES", _list(HOST_FILES)),
-        ("SEE ALSO", _see("ml", other, "podman")),
+        ("EXIT STATUS", definitions(HOST_STATUSES)),
+        ("ENVIRONMENT", definitions(HOST_ENVIRONMENT)),
+        ("FILES", definitions(HOST_FILES)),
+        ("SEE ALSO", see("ml", other, "fetchml-api(5)", "fetchml-worker(5)", "podman")),
     )
-    return _page(parser.prog, about, f".B {roff(parser.prog)}\n{roff(word)}", *sections)
+    return page(parser.prog, 1, about, f".B {roff(parser.prog)}\n{roff(word)}", *sections)
 
 
 _HOST_TEXTS = {

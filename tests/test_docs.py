@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import typer
 
+from fetchml_cli.commands.config import COMMANDS as CONFIG_COMMANDS
 from fetchml_cli.lazy import COMMANDS
 from fetchml_core.config.load import load_profile, load_server, load_worker
 
@@ -34,9 +37,12 @@ def commands(text: str) -> list[list[str]]:
     return found
 
 
-def options_of(verb: str) -> set[str]:
-    """The options that a verb has."""
-    command = typer.main.get_command(importlib.import_module(COMMANDS[verb][0]).app)
+def options_of(verb: str, words: list[str]) -> set[str]:
+    """The options that a verb has; of a group, those of the verb below it that *words* begin with."""
+    table = COMMANDS
+    if verb == "config" and words[:1] != ["VERB"]:
+        table, verb = CONFIG_COMMANDS, words[0]
+    command = typer.main.get_command(importlib.import_module(table[verb][0]).app)
     return {name for param in command.params for name in (*param.opts, *param.secondary_opts)} | {"--help"}
 
 
@@ -55,7 +61,7 @@ def test_commands_exist(page):
         assert verb in COMMANDS, verb
         own = words[: words.index("--")] if "--" in words else words
         options = {word.partition("=")[0] for word in own if word.startswith("-")}
-        assert options <= options_of(verb), (verb, options)
+        assert options <= options_of(verb, words), (verb, options)
 
 
 def test_tour_has_commands():
@@ -69,12 +75,23 @@ def test_configuration_of_the_tour_loads(tmp_path):
     """The files of the tour are valid; only the key's hash is left to fill in."""
     text = (ROOT / "README.md").read_text("utf-8")
     worker, server = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
-    (profile,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
-    files = {"worker.yaml": worker, "server.yaml": server, "config.toml": profile}
-    for name, content in files.items():
+    for name, content in {"worker.yaml": worker, "server.yaml": server}.items():
         (tmp_path / name).write_text(content, "utf-8")
 
     assert load_worker(tmp_path / "worker.yaml", {}).findings == ()
     (finding,) = load_server(tmp_path / "server.yaml", {}).findings
     assert finding.blocks_start
-    assert load_profile(tmp_path / "config.toml", {}).config.server.worker_host == "box1"
+
+
+def test_profile_of_the_tour_is_made(tmp_path):
+    """The tour's commands, typed one after the other, make a profile that works."""
+    typed = [words for words in commands((ROOT / "README.md").read_text("utf-8")) if words[0] == "config"]
+    environ = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    for words in typed:
+        if words[1] in {"init", "set"}:
+            argv = [sys.executable, "-m", "fetchml_cli", *words]
+            subprocess.run(argv, env=environ, cwd=ROOT, input="THE-KEY\n", text=True, check=True, timeout=60)
+    profile = load_profile(tmp_path / ".ml" / "config.toml", {}).config
+
+    assert (profile.server.worker_host, profile.server.worker_user) == ("box1", "ml")
+    assert (profile.server.worker_base, profile.auth.api_key) == ("fetchml", "THE-KEY")

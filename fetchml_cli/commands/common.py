@@ -26,6 +26,9 @@ JobsArgument = Annotated[
 JobArgument = Annotated[
     str, typer.Argument(metavar="JOB", help="42, last, @~1 or name:PATTERN.", show_default=False)
 ]
+KindArgument = Annotated[
+    str, typer.Argument(metavar="KIND", help="api, worker or profile.", show_default=False)
+]
 ExitStatusOption = Annotated[
     str,
     typer.Option("--exit-status", metavar="job", help="Exit with the job's own status.", show_default=False),
@@ -54,7 +57,8 @@ def load_profile(cli: Cli) -> Profile:
 
     loaded = load.load_profile(path, cli.environ)
     for finding in loaded.findings:
-        cli.warn(str(finding))
+        if finding.severity == "warning":
+            cli.warn(str(finding))
     profile = loaded.config
     cli.keep_secret(profile.auth.api_key)
     if PORT_KEY not in loaded.places:  # a default must not overrule what ~/.ssh/config says of the host

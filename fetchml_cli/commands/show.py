@@ -77,6 +77,8 @@ def _rows(reply: ShowReply) -> Rows:
         )
     if reply.results:
         yield "results", f"{reply.results} (ml pull {job.id})"
+    for note in (*reply.worker.notes, *reply.worker.idle):
+        yield "note", note
 
 
 def _asked(job: Job) -> Rows:

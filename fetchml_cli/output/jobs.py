@@ -171,4 +171,4 @@ def worker_fields(worker: WorkerInfo) -> dict[str, Any]:
 
 
 def _notes(worker: WorkerInfo) -> dict[str, Any]:
-    return {"notes": list(worker.notes), "problem": worker.problem, "hint": worker.hint}
+    return {"notes": [*worker.notes, *worker.idle], "problem": worker.problem, "hint": worker.hint}

@@ -6,7 +6,10 @@ Columns and lines count from 1; 0 means the finding has no place in the file.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+import posixpath
+import re
+import shlex
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from attrs import frozen
 
@@ -18,8 +21,11 @@ if TYPE_CHECKING:
 Severity = Literal["error", "warning", "info"]
 Key = tuple[str, ...]
 
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 SHOWN = 40
 MAX_FINDINGS = 100
+# There is nothing in such a file that another command could show.
+_NOT_READ = frozenset({"file-missing", "file-unreadable", "not-a-file", "file-too-large"})
 
 
 class Place(NamedTuple):
@@ -47,6 +53,8 @@ class Finding:
     hint: str = ""
     #: A door must not start with it, although the file can be loaded (placeholder secrets).
     blocks_start: bool = False
+    #: Further places that have to do with it: where the key stands for the first time.
+    also: tuple[Place, ...] = ()
 
     @property
     def where(self) -> str:
@@ -74,18 +82,22 @@ class InvalidConfigError(ConfigError):
 
 
 class Report:
-    """Collects findings about one file, up to a limit: a file of garbage must not fill the memory."""
+    """Collects findings about one file, up to a limit: a file of garbage must not fill the memory.
+
+    The limit holds for each severity alone, so that no crowd of warnings hides an error.
+    """
 
     def __init__(self, file: str) -> None:
         self.file = file
         self._findings: list[Finding] = []
+        self._room: dict[Severity, int] = dict.fromkeys(get_args(Severity), MAX_FINDINGS)
 
     @property
     def full(self) -> bool:
-        """Whether further findings are dropped; whoever searches for advice may stop."""
-        return len(self._findings) >= MAX_FINDINGS
+        """Whether further errors are dropped; whoever searches for advice may stop."""
+        return not self._room["error"]
 
-    def add(
+    def add(  # noqa: PLR0913 - what a finding has
         self,
         code: str,
         message: str,
@@ -96,6 +108,7 @@ class Report:
         expected: str = "",
         hint: str = "",
         blocks_start: bool = False,
+        also: tuple[Place, ...] = (),
     ) -> None:
         """Note one problem of this file."""
         self.take(
@@ -110,12 +123,14 @@ class Report:
                 expected,
                 hint,
                 blocks_start,
+                also,
             )
         )
 
     def take(self, found: Finding) -> None:
         """Note a problem that a rule found."""
-        if not self.full:
+        if self._room[found.severity]:
+            self._room[found.severity] -= 1
             self._findings.append(found)
 
     def sorted(self) -> tuple[Finding, ...]:
@@ -135,6 +150,14 @@ def show(value: object) -> str:
     return text if len(text) <= SHOWN + 2 else f"{text[:SHOWN]}…"
 
 
+def show_path(path: object) -> str:
+    """Return a file's name as a word of a command that can be typed; control characters are spelt out."""
+    import shlex
+
+    text = str(path)
+    return shlex.quote(text) if text.isprintable() else show(text)
+
+
 def show_kind(value: object) -> str:
     """Return *value* as `show` does, but sections and lists by their kind alone."""
     if isinstance(value, dict):
@@ -144,10 +167,7 @@ def show_kind(value: object) -> str:
 
 def show_key(key: Key) -> str:
     """Return *key* as a person would type it: ``auth.api_keys.alice.hash``."""
-    return ".".join(
-        part if part.isascii() and part.replace("_", "").replace("-", "").isalnum() else show(part)
-        for part in key
-    )
+    return ".".join(part if _PLAIN_KEY.fullmatch(part) else show(part) for part in key)
 
 
 def errors_of(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -170,8 +190,13 @@ def invalid(
     """
     lines = list(shown)
     first, rest = lines[0], lines[1:3]
-    more = len(lines) - 1 - len(rest)
-    hint = f"{more} more like these; mend them and try again" if more > 0 else first.hint
+    command = _validate_command(first.file)
+    if len(lines) > 1:
+        hint = f"{command} shows all {len(lines)} problems"
+    elif first.code in _NOT_READ:
+        hint = first.hint
+    else:
+        hint = f"{first.hint} ({command} shows the line)" if first.hint else command
     return InvalidConfigError(
         code,
         str(first),
@@ -179,3 +204,11 @@ def invalid(
         hint=hint,
         findings=tuple(findings),
     )
+
+
+def _validate_command(file: str) -> str:
+    """What shows everything about *file*: on a host that has the worker alone, the worker does."""
+    quoted = shlex.quote(file)
+    if "worker" in posixpath.basename(file).lower():
+        return f"fetchml-worker run --config {quoted} --validate"
+    return f"ml config validate {quoted}"

@@ -8,27 +8,31 @@ imported when one is loaded: a client waits for its profile alone.
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from .findings import Finding, Key, Place, Report, errors_of, invalid
+from .findings import Finding, Key, Place, Report, errors_of, invalid, show_path
+from .kinds import api_kind, profile_kind, worker_kind
 from .node import Node
 from .option import fields_of
-from .profile import Profile
-from .rules import PROFILE_RULES, SERVER_RULES, WORKER_RULES, Rule, View
-from .source import SourceError, read_text
+from .rules.base import View
+from .source import SourceError, read_source
 from .structure import Structure
-from .toml_loader import parse_toml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from .kinds import FileKind
+    from .profile import Profile
+    from .rules.base import Machine
     from .server import ServerConfig
     from .worker import WorkerConfig
 
 T = TypeVar("T")
+#: Of a file of garbage; looking for advice on each one takes time.
+MOST_OF_A_RULE = 10_000
 
 
 @frozen
@@ -60,9 +64,7 @@ def load_server(path: Path | None, environ: Mapping[str, str]) -> Loaded[ServerC
     Raises:
         InvalidConfigError: ``config-invalid``.
     """
-    from .server import ServerConfig
-
-    return _load(path, environ, ServerConfig, SERVER_RULES)
+    return _load(path, environ, api_kind())
 
 
 def load_worker(path: Path | None, environ: Mapping[str, str]) -> Loaded[WorkerConfig]:
@@ -71,9 +73,7 @@ def load_worker(path: Path | None, environ: Mapping[str, str]) -> Loaded[WorkerC
     Raises:
         InvalidConfigError: ``config-invalid``.
     """
-    from .worker import WorkerConfig
-
-    return _load(path, environ, WorkerConfig, WORKER_RULES)
+    return _load(path, environ, worker_kind())
 
 
 def load_profile(path: Path | None, environ: Mapping[str, str]) -> Loaded[Profile]:
@@ -82,7 +82,7 @@ def load_profile(path: Path | None, environ: Mapping[str, str]) -> Loaded[Profil
     Raises:
         InvalidConfigError: ``config-invalid``.
     """
-    return _load(path, environ, Profile, PROFILE_RULES)
+    return _load(path, environ, profile_kind())
 
 
 def require_startable(loaded: Loaded[T]) -> Loaded[T]:
@@ -98,24 +98,84 @@ def require_startable(loaded: Loaded[T]) -> Loaded[T]:
 
 
 def check(
-    path: Path | None, environ: Mapping[str, str], cls: type[T], rules: tuple[Rule[T], ...]
+    path: Path | None, environ: Mapping[str, str], kind: FileKind[T]
 ) -> tuple[Loaded[T] | None, tuple[Finding, ...]]:
     """Load the file at *path* and return all findings, errors too.
 
     Returns: what was loaded (None when errors leave nothing to use), and the findings in the order of the file.
     """
-    file = str(path or "")
-    report = Report(file)
+    report = Report(str(path or ""))
     try:
-        root = _parse(path, cls, report) if path else Node({})
+        if path is None:
+            return check_tree(Node({}), None, report, environ, kind)
+        source = read_source(path)
+        root = parse(source.text, report, toml=is_toml(path, kind))
+        return check_tree(root, path, report, environ, kind, mode=source.mode)
     except SourceError as error:
         report.add(error.code, error.message, error.place, hint=error.hint)
         return None, report.sorted()
-    walk = Structure(report, environ, functools.partial(_stranger, cls))
-    config = walk.record(cls, root)
-    view = View(config, file, walk.places)
+
+
+def is_toml(path: Path, kind: FileKind[Any] | None) -> bool:
+    """Whether the file at *path* is read as TOML: by its name, and a profile whatever its name."""
+    return path.suffix.lower() == ".toml" or (kind is not None and kind.toml)
+
+
+def parse(text: str, report: Report, *, toml: bool) -> Node:
+    """Return the tree of *text*.
+
+    Raises:
+        SourceError: it gives no tree.
+    """
+    if toml:
+        from .toml_loader import parse_toml
+
+        return parse_toml(text)
+    from .yaml_loader import parse_yaml
+
+    return parse_yaml(text, report)
+
+
+def check_tree(
+    root: Node,
+    path: Path | None,
+    report: Report,
+    environ: Mapping[str, str],
+    kind: FileKind[T],
+    machine: Machine | None = None,
+    mode: int | None = None,
+) -> tuple[Loaded[T] | None, tuple[Finding, ...]]:
+    """Return what `check` returns, for a tree that was read already.
+
+    Args:
+        root: The tree.
+        path: Where it was read from.
+        report: The findings so far.
+        environ: The environment.
+        kind: What it is.
+        machine: The machine that is to use it; None: what depends on it is not looked at.
+        mode: The file's mode, None where it is not known.
+
+    Raises:
+        SourceError: ``wrong-format``.
+    """
+    if path is not None:
+        _check_format(path, kind, report)
+    walk = Structure(report, environ, functools.partial(_stranger, kind.cls))
+    config = walk.record(kind.cls, root)
+    if kind.name == "worker":
+        _check_environment(environ, report)
+    view = View(config, report.file, walk.places, walk.references, mode, machine)
+    rules = (
+        (*kind.rules, *(kind.machine_rules if machine else ())) if root.value else ()
+    )  # defaults break none
     for rule in rules:
-        for found in rule(view):
+        for number, found in enumerate(rule(view)):
+            if number == MOST_OF_A_RULE:
+                report.add(
+                    "too-many-findings", f"more than {number} problems of one sort: the rest is not looked at"
+                )
+                break
             report.take(found)
     findings = report.sorted()
     if errors_of(findings):
@@ -123,44 +183,47 @@ def check(
     return Loaded(config, path, findings, walk.places, tuple(walk.overrides)), findings
 
 
-def _load(
-    path: Path | None, environ: Mapping[str, str], cls: type[T], rules: tuple[Rule[T], ...]
-) -> Loaded[T]:
-    loaded, findings = check(path, environ, cls, rules)
+def _load(path: Path | None, environ: Mapping[str, str], kind: FileKind[T]) -> Loaded[T]:
+    loaded, findings = check(path, environ, kind)
     if loaded is None:
         raise invalid(findings, errors_of(findings))
     return loaded
 
 
-def _parse(path: Path, cls: type[object], report: Report) -> Node:
-    text = read_text(path)
-    if cls is Profile:
-        return parse_toml(text)
-    from .worker import WorkerConfig
-    from .yaml_loader import parse_yaml
-
-    if path.suffix.lower() != ".toml":
-        return parse_yaml(text, report)
-    if cls is not WorkerConfig:
+def _check_format(path: Path, kind: FileKind[Any], report: Report) -> None:
+    """A kind has one format; only the worker file may still be TOML."""
+    if kind.toml or path.suffix.lower() != ".toml":
+        return
+    if kind.name != "worker":
         raise SourceError(
-            "wrong-format", "the api file is YAML, this is named TOML", hint="write it as server.yaml"
+            "wrong-format", f"{kind.title} is YAML, this is named TOML", hint=f"write it as {kind.file}"
         )
     report.add(
         "legacy-toml",
         "TOML worker files are deprecated",
         severity="warning",
-        hint="write it as YAML: the keys and values stay the same",
+        hint=f"ml config migrate {show_path(path.name)} > worker.yaml",
     )
-    return parse_toml(text)
+
+
+def _check_environment(environ: Mapping[str, str], report: Report) -> None:
+    """What a worker reads from the environment beside the options of its file must have legal values too."""
+    from .environment import check_overrides, variable_named
+
+    for found in check_overrides(environ)[1]:
+        variable = variable_named(found.key)
+        if variable is not None and not variable.key:  # that of an option was looked at with the option
+            report.take(evolve(found, file=report.file))
 
 
 def _stranger(cls: type[object], name: str) -> str:
     """Return where the key *name* belongs if it is one of another kind of file, else ""."""
-    from .server import ServerConfig
-    from .worker import WorkerConfig
-
-    kinds = {
-        ServerConfig: "this key belongs in the api file (server.yaml)",
-        WorkerConfig: "this key belongs in the worker file (worker.yaml)",
-    }
-    return next((advice for kind, advice in kinds.items() if kind is not cls and name in fields_of(kind)), "")
+    kinds = (api_kind(), worker_kind())
+    return next(
+        (
+            f"this key belongs in {kind.title} ({kind.file})"
+            for kind in kinds
+            if kind.cls is not cls and name in fields_of(kind.cls)
+        ),
+        "",
+    )

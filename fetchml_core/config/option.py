@@ -91,6 +91,8 @@ class Option:
         le: Greatest value.
         numbers: Items of this list may be written as whole numbers too.
         choices: The legal texts.
+        pattern: What a text must look like, for editors; the rule that refuses it says so in words.
+        required: Whether a rule refuses the section without it.
         deprecated: What to use instead.
         reason: Why it exists although the configuration reference does not have it.
     """
@@ -106,6 +108,8 @@ class Option:
     le: float | None = None
     numbers: bool = False
     choices: tuple[str, ...] = ()
+    pattern: str = ""
+    required: bool = False
     deprecated: str = ""
     reason: str = ""
 
@@ -120,6 +124,19 @@ def option(*, default: Any = "", help: str, **record: Any) -> Any:  # noqa: A002
 def section(cls: type[Any], help: str, **record: Any) -> Any:  # noqa: A002 - the name of the record's field
     """Declare a section, whose options are the fields of *cls*."""
     return attrs.field(factory=cls, metadata={_METADATA: Option(help, **record)})
+
+
+def unread(*names: str) -> Any:
+    """Return a field transformer for a section that two files share: here nothing reads the options *names*."""
+
+    def transform(_: type[Any], fields: list[Any]) -> list[Any]:
+        return [_not_read(field) if field.name in names else field for field in fields]
+
+    return transform
+
+
+def _not_read(field: Any) -> Any:
+    return field.evolve(metadata={_METADATA: attrs.evolve(field.metadata[_METADATA], read_by="")})
 
 
 @frozen

@@ -16,14 +16,26 @@ class HostProfile:
     """``server``: the host that jobs are sent to."""
 
     worker_host: str = option(
-        help="Host to reach over SSH; unset: this machine, without SSH.", example="box1.example.com"
+        help="Host to reach over SSH; unset: this machine, without SSH.",
+        example="box1.example.com",
+        read_by="fetchml_cli.transport.open:open_stream",
     )
     worker_user: str = option(
-        help="Account on the host; unset: what SSH is configured to use.", example="appuser"
+        help="Account on the host; unset: what SSH is configured to use.",
+        example="appuser",
+        read_by="fetchml_cli.transport.open:_open_fabric",
     )
-    worker_base: str = option(help="FetchML's folder on the host; unset: ~/.ml/local.", example="/app")
+    worker_base: str = option(
+        help="FetchML's folder on the host; unset: ~/.ml/local.",
+        example="/app",
+        read_by="fetchml_cli.remote.client:Opening",
+    )
     worker_port: int = option(
-        default=22, ge=1, le=65535, help="Port of SSH; unset: what SSH is configured to use, else 22."
+        default=22,
+        ge=1,
+        le=65535,
+        help="Port of SSH; unset: what SSH is configured to use, else 22.",
+        read_by="fetchml_cli.transport.open:_open_fabric",
     )
 
 
@@ -31,7 +43,12 @@ class HostProfile:
 class AuthProfile:
     """``auth``: who you are."""
 
-    api_key: str = option(secret=True, help="Your API key.", example="${ML_API_KEY}")
+    api_key: str = option(
+        secret=True,
+        help="Your API key.",
+        example="${ML_API_KEY}",
+        read_by="fetchml_cli.remote.client:Opening",
+    )
 
 
 @frozen
@@ -43,8 +60,11 @@ class CliProfile:
         ge=1,
         unit="s",
         help="Longest time to connect and for each answer; not for follow or transfer.",
+        read_by="fetchml_cli.remote.client:Opening",
     )
-    verbose: bool = option(default=False, help="Say more on standard error.")
+    verbose: bool = option(
+        default=False, help="Say more on standard error.", read_by="fetchml_cli.remote.client:Opening"
+    )
 
 
 @frozen

@@ -9,7 +9,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from .option import Duration, option, section
-from .shared import LoggingConfig, QueueConfig, ResourcesConfig
+from .shared import DoorResources, LoggingConfig, QueueConfig
 
 
 @frozen
@@ -18,17 +18,28 @@ class ApiKey:
 
     hash: str = option(
         secret=True,
-        help="SHA-256 of the API key, 64 hex digits.",
-        example="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        required=True,
+        pattern="[0-9a-f]{64}",
+        help='SHA-256 of the API key, 64 hex digits: printf %s "$KEY" | sha256sum.',
+        example="CHANGE_ME_SHA256_OF_THE_KEY",
+        read_by="fetchml_core.permission.policy:identify",
     )
-    admin: bool = option(default=False, help="May do everything, to everyone's jobs.")
+    admin: bool = option(
+        default=False,
+        help="May do everything, to everyone's jobs.",
+        read_by="fetchml_core.permission.policy:identity_of",
+    )
     roles: tuple[str, ...] = option(
-        default=(), help="Roles whose permissions add up.", example='["researcher"]'
+        default=(),
+        help="Roles whose permissions add up: admin, researcher, analyst, user.",
+        example='["researcher"]',
+        read_by="fetchml_core.permission.policy:identity_of",
     )
     permissions: dict[str, bool] = option(
         default={},
         help="Permissions by name on top of the roles'; false denies what a role grants.",
         example='{"jobs:delete": false}',
+        read_by="fetchml_core.permission.policy:identity_of",
     )
 
 
@@ -37,16 +48,23 @@ class AuthConfig:
     """``auth``: API keys."""
 
     enabled: bool = option(
-        default=False, help="Ask for an API key; off: whoever reaches the door may do everything."
+        default=False,
+        help="Ask for an API key; off: whoever reaches the door may do everything.",
+        read_by="fetchml_core.service.host:Host.identify",
     )
-    api_keys: dict[str, ApiKey] = option(default={}, alias="apikeys", help="API keys by user name.")
+    api_keys: dict[str, ApiKey] = option(
+        default={},
+        alias="apikeys",
+        help="Who may come in, by the name that jobs and the audit trail show.",
+        read_by="fetchml_core.service.host:Host.identify",
+    )
 
 
 @frozen
 class TlsConfig:
     """``server.tls``."""
 
-    enabled: bool = option(default=False, help="Serve HTTPS.")
+    enabled: bool = option(default=False, help="Serve HTTPS instead of HTTP.")
     cert_file: str = option(help="Certificate file, PEM.", example="/app/ssl/cert.pem")
     key_file: str = option(help="Private key file, PEM.", example="/app/ssl/key.pem")
 
@@ -55,7 +73,9 @@ class TlsConfig:
 class HttpConfig:
     """``server``: the HTTP door."""
 
-    address: str = option(default=":9101", help="Address and port to listen on.")
+    address: str = option(
+        default=":9101", help="Address and port to listen on; a port alone: every address of the machine."
+    )
     tls: TlsConfig = section(TlsConfig, "Encryption of the HTTP door.")
 
 
@@ -63,9 +83,15 @@ class HttpConfig:
 class AuditLogging:
     """``security.audit_logging``."""
 
-    enabled: bool = option(default=False, help="Write a record before every change.")
+    enabled: bool = option(
+        default=False,
+        help="Write a record before every change.",
+        read_by="fetchml_core.config.resolve:audit_file",
+    )
     log_path: str = option(
-        help="Audit file; unset: `audit.log` in the base.", example="logs/fetchml-audit.log"
+        help="Audit file; unset: audit.log in the base.",
+        example="logs/fetchml-audit.log",
+        read_by="fetchml_core.config.resolve:audit_file",
     )
 
 
@@ -73,12 +99,15 @@ class AuditLogging:
 class RateLimit:
     """``security.rate_limit``."""
 
-    enabled: bool = option(default=True, help="Limit the requests of a client.")
+    enabled: bool = option(default=True, help="Limit how often a client may ask.")
     requests_per_minute: int = option(
-        default=60, ge=1, unit="requests/min", help="Requests per minute of a client."
+        default=60, ge=1, unit="requests/min", help="Requests that a client may send in a minute."
     )
     burst_size: int = option(
-        default=10, ge=1, unit="requests", help="Requests of a client that may come at once."
+        default=10,
+        ge=1,
+        unit="requests",
+        help="Requests that a client may send at once, on top of the steady rate.",
     )
 
 
@@ -87,7 +116,7 @@ class LoginLockout:
     """``security.failed_login_lockout``."""
 
     enabled: bool = option(default=False, help="Lock a client out after failed attempts.")
-    max_attempts: int = option(default=5, ge=1, help="Failed attempts before a lockout.")
+    max_attempts: int = option(default=5, ge=1, unit="attempts", help="Failed attempts before a lockout.")
     lockout_duration: Duration = option(default=Duration("15m"), help="How long a lockout lasts.")
 
 
@@ -95,9 +124,15 @@ class LoginLockout:
 class SecurityConfig:
     """``security``: hardening of the doors."""
 
-    production_mode: bool = option(default=False, help="Refuse to start with what is unsafe in production.")
+    production_mode: bool = option(
+        default=False,
+        help="Refuse to start with authentication off, with secrets that others can read, or open to the network without TLS or ip_whitelist.",
+        read_by="fetchml_core.config.rules.production:production_asks_for_keys",
+    )
     allowed_origins: tuple[str, ...] = option(
-        default=(), help="Web origins that browsers may call from.", example='["https://ml.example.com"]'
+        default=(),
+        help="Web sites whose pages may call the HTTP door from a browser.",
+        example='["https://ml.example.com"]',
     )
     api_key_rotation_days: int = option(
         default=90, ge=1, unit="days", help="Age at which an API key must be replaced."
@@ -118,14 +153,14 @@ class PrometheusConfig:
     port: int = option(
         default=9101, ge=1, le=65535, help="Port of the metrics; may be that of server.address."
     )
-    path: str = option(default="/metrics", help="Path of the metrics.")
+    path: str = option(default="/metrics", help="Path of the metrics in the URL.")
 
 
 @frozen
 class HealthChecks:
     """``monitoring.health_checks``."""
 
-    enabled: bool = option(default=True, help="Check the parts of the host regularly.")
+    enabled: bool = option(default=True, help="Look regularly whether queue, database and worker are well.")
     interval: Duration = option(default=Duration("30s"), ge=1, help="Time between two checks.")
 
 
@@ -158,11 +193,15 @@ class DatabaseConfig:
 class RedisConfig:
     """``redis``: used where the queue is Redis."""
 
-    url: str = option(default="redis://localhost:6379", secret=True, help="Connection URL; wins over addr.")
-    addr: str = option(help="Host and port, as a short form of url.", example="redis:6379")
-    password: str = option(secret=True, help="Password.", example="${REDIS_PASSWORD}")
-    db: int = option(default=0, ge=0, help="Database number.")
-    max_connections: int = option(default=10, ge=1, help="Most connections at once.")
+    url: str = option(
+        default="redis://localhost:6379", secret=True, help="Connection URL; wins over addr, password and db."
+    )
+    addr: str = option(help="Host and port; with password and db a short form of url.", example="redis:6379")
+    password: str = option(secret=True, help="Password of Redis.", example="${REDIS_PASSWORD}")
+    db: int = option(default=0, ge=0, help="Number of the database in Redis.")
+    max_connections: int = option(
+        default=10, ge=1, unit="connections", help="Most connections to Redis at once."
+    )
 
 
 @frozen
@@ -196,7 +235,9 @@ class PluginQuota:
     per_user_services: int = option(
         default=0, ge=0, unit="services", help="Services of one user; 0: unlimited."
     )
-    per_plugin_limits: dict[str, PluginLimits] = option(default={}, help="Limits by plugin.")
+    per_plugin_limits: dict[str, PluginLimits] = option(
+        default={}, help="Limits of one kind of service, by plugin: jupyter, vllm."
+    )
     user_overrides: dict[str, UserOverride] = option(
         default={}, help="Limits by user, instead of the per-user ones."
     )
@@ -213,15 +254,20 @@ class SchedulerConfig:
 class ServerConfig:
     """The api file."""
 
-    base_path: str = option(help="Folder of experiments.", example="/data/experiments")
-    data_dir: str = option(help="Folder of active data sets.", example="/data/active")
+    base_path: str = option(
+        help="Folder of experiments; queue and jobs lie under base_path of the worker file.",
+        example="/data/experiments",
+    )
+    data_dir: str = option(help="Folder of the data sets in use.", example="/data/active")
     auth: AuthConfig = section(AuthConfig, "API keys.")
     server: HttpConfig = section(HttpConfig, "The HTTP door.")
     security: SecurityConfig = section(SecurityConfig, "Hardening of the doors.")
     monitoring: MonitoringConfig = section(MonitoringConfig, "Metrics and health checks.")
     database: DatabaseConfig = section(DatabaseConfig, "The history of jobs.")
     queue: QueueConfig = section(QueueConfig, "Where jobs wait; must agree with the worker file.")
-    resources: ResourcesConfig = section(ResourcesConfig, "How much may run at once.")
+    resources: DoorResources = section(
+        DoorResources, "Requests that doors take; what jobs may use is said in the worker file."
+    )
     scheduler: SchedulerConfig = section(SchedulerConfig, "GPU quotas.")
     redis: RedisConfig = section(RedisConfig, "Redis, where the queue is Redis.")
     logging: LoggingConfig = section(LoggingConfig, "The log of the door.")

@@ -9,9 +9,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from .findings import NOWHERE, Place
+from .findings import NOWHERE, Place, show_path
 from .node import MAX_BYTES
 
 if TYPE_CHECKING:
@@ -31,8 +31,20 @@ class SourceError(Exception):
         self.hint = hint
 
 
+class Source(NamedTuple):
+    """A file that was read: its text, and its mode at that moment."""
+
+    text: str
+    mode: int
+
+
 def read_text(path: Path, *, limit: int = MAX_BYTES) -> str:
-    """Return the text of the file at *path*.
+    """Return the text of the file at *path*; arguments and errors are those of `read_source`."""
+    return read_source(path, limit=limit).text
+
+
+def read_source(path: Path, *, limit: int = MAX_BYTES) -> Source:
+    """Return the text of the file at *path*, with the mode of that very file.
 
     Args:
         path: The file.
@@ -42,7 +54,7 @@ def read_text(path: Path, *, limit: int = MAX_BYTES) -> str:
         SourceError: ``file-missing``, ``file-unreadable``, ``not-a-file``, ``file-too-large``, ``not-utf8``,
             ``file-empty`` or ``control-character``.
     """
-    data = _read(path, limit)
+    data, mode = read_bytes(path, limit=limit)
     for mark, name in _BOMS.items():
         if data.startswith(mark):
             raise SourceError(
@@ -58,10 +70,19 @@ def read_text(path: Path, *, limit: int = MAX_BYTES) -> str:
         ) from None
     if not text.strip():
         raise SourceError("file-empty", "the file is empty", hint="remove it to have the defaults")
-    return text
+    return Source(text, mode)
 
 
-def _read(path: Path, limit: int) -> bytes:
+def read_bytes(path: Path, *, limit: int) -> tuple[bytes, int]:
+    """Return what the regular file at *path* holds, and its mode.
+
+    Args:
+        path: The file.
+        limit: The most bytes it may have.
+
+    Raises:
+        SourceError: ``file-missing``, ``file-unreadable``, ``not-a-file`` or ``file-too-large``.
+    """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except OSError as error:
@@ -83,13 +104,15 @@ def _read(path: Path, limit: int) -> bytes:
         os.close(fd)
     if len(data) > limit:  # it grew, or it is one of the kernel's that tell no size
         raise SourceError("file-too-large", f"the file is longer than {limit >> 10} KiB")
-    return data
+    return data, stat.S_IMODE(status.st_mode)
 
 
 def _unreadable(path: Path, error: OSError) -> SourceError:
     if error.errno in {errno.ENOENT, errno.ENOTDIR}:
-        return SourceError("file-missing", "there is no such file", hint=f"ls -l {path.parent}")
-    return SourceError("file-unreadable", f"cannot be read: {error.strerror}", hint=f"ls -l {path}")
+        return SourceError("file-missing", "there is no such file", hint=f"ls -ld {show_path(path.parent)}")
+    return SourceError(
+        "file-unreadable", f"cannot be read: {error.strerror}", hint=f"ls -l {show_path(path)}"
+    )
 
 
 def _place(data: bytes, position: int) -> Place:

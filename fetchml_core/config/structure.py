@@ -15,15 +15,17 @@ import attrs
 from .findings import NOWHERE, Key, Place, Report, Severity, show, show_key, show_kind
 from .node import Entry, Node, resolve_plain
 from .option import Field, fields_of
-from .scalars import Problem, check_scalar, did_you_mean, expected_of
+from .scalars import Problem, check_marks, check_scalar, expected_of, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 T = TypeVar("T")
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)\}?")
+_GLUED = re.compile(r"([A-Za-z_][\w-]*)[:=](?=.)", re.ASCII)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _NOTHING = Node({})
+_NO_FIELDS: dict[str, Field] = {}
 
 
 class Structure:
@@ -40,16 +42,24 @@ class Structure:
         self.report = report
         self.environ = environ
         self.stranger = stranger
-        #: Place of the value of every option that the file names and that fits.
+        #: Place of the value of every option, and of every item of a list, that the file names and that fits.
         self.places: dict[Key, Place] = {}
+        #: Those of them whose text names a variable: what counts does not stand in the file.
+        self.references: set[Key] = set()
+        self._toml = report.file.lower().endswith(".toml")
+        #: The class and the tree of the whole file, for advice.
+        self._file: tuple[type[Any], Node] | None = None
         #: Variables that overrode an option.
         self.overrides: list[str] = []
 
     def record(self, cls: type[T], node: Node, key: Key = ()) -> T:
         """Return a *cls* from the mapping *node*."""
-        entries = self._known(fields_of(cls), self._mapping(node, key), key)
+        if not key:
+            self._file = (cls, node)
+        fields = fields_of(cls)
+        entries = self._known(fields, self._mapping(node, key, fields), key)
         values: dict[str, Any] = {}
-        for name, field in fields_of(cls).items():
+        for name, field in fields.items():
             entry = entries.get(name)
             below = (*key, name)
             if entry is not None and self._empty(field, entry, below):
@@ -69,37 +79,42 @@ class Structure:
         for written, entry in entries.items():
             name = aliases.get(written, written)
             if name not in fields:
-                self._unknown(written, entry, [*fields, *aliases], key)
+                self._unknown(written, entry, {**dict(zip(fields, fields, strict=True)), **aliases}, key)
             elif name in known:
                 message = (
                     f"{show(written)} is another name of a key that stands in line {known[name].place.line}"
                 )
-                self._problem("duplicate-key", message, entry.place, (*key, name), hint=f"keep {name}")
+                first = known[name].place
+                self._problem(
+                    "duplicate-key", message, entry.place, (*key, name), hint=f"keep {name}", also=(first,)
+                )
             else:
                 known[name] = entry
         return known
 
-    def _unknown(self, written: str, entry: Entry, known: list[str], key: Key) -> None:
+    def _unknown(self, written: str, entry: Entry, names: dict[str, str], key: Key) -> None:
+        """Note an unknown key; *names*: what is known there, alias or not -> the proper name."""
         if self.report.full:
             return
         hint = self.stranger(written) if not key else ""
+        if not hint and self._file is not None:
+            from .advice import Asked, advise
+
+            hint = advise(Asked(*self._file, (*key, written), entry.place, tuple(names), names, self._toml))
         place = f" in {show_key(key)}" if key else ""
+        if glued := _GLUED.match(written):  # what follows may be a secret
+            written, hint = f"{glued[0]}...", f"write {glued[1]}: with a space before the value"
         self._problem(
-            "unknown-key",
-            f"unknown key {show(written)}{place}",
-            entry.place,
-            (*key, written),
-            hint=hint or did_you_mean(written, known),
+            "unknown-key", f"unknown key {show(written)}{place}", entry.place, (*key, written), hint=hint
         )
 
-    def _mapping(self, node: Node, key: Key) -> dict[str, Entry]:
+    def _mapping(self, node: Node, key: Key, fields: Mapping[str, Field] = _NO_FIELDS) -> dict[str, Entry]:
         if isinstance(node.value, dict):
             return node.value
         got = "a list" if isinstance(node.value, list) else "a single value"  # not shown: it may be a secret
-        if key:
-            self._problem("wrong-type", f"{show_key(key)}: expected a section, got {got}", node.place, key)
-        else:
-            self._problem("wrong-type", f"expected keys with values, got {got}", node.place, key)
+        hint = _to_table(key, fields) if self._toml else _to_section(node, key, fields)
+        wanted = f"{show_key(key)}: expected a section" if key else "expected keys with values"
+        self._problem("wrong-type", f"{wanted}, got {got}", node.place, key, hint=hint)
         return {}
 
     def _empty(self, field: Field, entry: Entry, key: Key) -> bool:
@@ -115,7 +130,9 @@ class Structure:
                 key,
                 severity="warning",
                 expected=expected_of(field),
-                hint="remove the key, or give it a value",
+                hint="write its keys below it, or remove it"
+                if field.kind in {"section", "map"}
+                else "remove the key, or give it a value",
             )
         return True
 
@@ -130,6 +147,8 @@ class Structure:
                 if value == "":  # an empty variable
                     return
                 values[field.name] = self._scalar(field, value, node.value)
+                if value != node.value:
+                    self.references.add(key)
         except Problem as problem:
             self._add(problem, node.place, key)
         else:
@@ -138,7 +157,10 @@ class Structure:
     def _scalar(self, field: Field, value: object, raw: object) -> Any:
         """Check *value*; when it is not *raw* it came from the environment and is not shown, as it may be secret."""
         if value is raw:
-            return check_scalar(field, value)
+            checked = check_scalar(field, value)
+            if isinstance(checked, str):
+                check_marks(checked, secret=field.option.secret)
+            return checked
         if field.kind in {"bool", "int"} and isinstance(value, str):
             value = resolve_plain(value)  # a reference can stand for a number in no other way
         try:
@@ -150,11 +172,15 @@ class Structure:
 
     def _list(self, field: Field, node: Node, key: Key) -> tuple[str, ...]:
         if not isinstance(node.value, list):
-            hint = f"write [{show(node.value)}]" if isinstance(node.value, str) else ""
-            raise Problem("wrong-type", f"expected a list, got {show_kind(node.value)}", "a list", hint)
+            message = f"expected a list, got {show_kind(node.value)}"
+            raise Problem("wrong-type", message, "a list", _to_list(node.value))
         items: list[str] = []
         for number, item in enumerate(node.value):
-            items.extend(self._item(field, item, (*key, str(number))))
+            found = self._item(field, item, (*key, str(number)))
+            if found:
+                below = (*key, str(len(items)))
+                self.places[below] = item.place
+            items.extend(found)
         return tuple(items)
 
     def _item(self, field: Field, node: Node, key: Key) -> list[str]:
@@ -164,9 +190,12 @@ class Structure:
             return [str(value)]
         try:
             if isinstance(value, str):
+                if value:
+                    check_marks(value, secret=False)
                 return [expand(value, self.environ)]
             message = f"expected a text, got {show_kind(value)}"
-            self._add(Problem("wrong-type", message, "a text", "put it in quotes"), node.place, key)
+            hint = "write one text an item" if isinstance(value, (dict, list)) else "put it in quotes"
+            self._add(Problem("wrong-type", message, "a text", hint), node.place, key)
         except Problem as problem:
             self._add(problem, node.place, key)
         return []
@@ -181,13 +210,14 @@ class Structure:
             elif isinstance(entry.node.value, bool):
                 self.places[below] = entry.node.place
                 values[name] = entry.node.value
-            else:
+            elif not self.report.full:
                 got = show_kind(entry.node.value)
                 self._problem(
                     "wrong-type",
                     f"{show_key(below)}: expected true or false, got {got}",
                     entry.node.place,
                     below,
+                    hint="write true or false, without quotes",
                 )
         return values
 
@@ -208,6 +238,8 @@ class Structure:
             )
 
     def _add(self, problem: Problem, place: Place, key: Key) -> None:
+        if self.report.full:
+            return
         message = f"{show_key(key)}: {problem.message}"
         self._problem(problem.code, message, place, key, expected=problem.expected, hint=problem.hint)
 
@@ -221,10 +253,62 @@ class Structure:
         severity: Severity = "error",
         expected: str = "",
         hint: str = "",
+        also: tuple[Place, ...] = (),
     ) -> None:
         self.report.add(
-            code, message, place, severity=severity, key=show_key(key), expected=expected, hint=hint
+            code,
+            message,
+            place,
+            severity=severity,
+            key=show_key(key),
+            expected=expected,
+            hint=hint,
+            also=also,
         )
+
+
+def _to_table(key: Key, fields: Mapping[str, Field]) -> str:
+    """What to write in TOML where a value stands instead of a section."""
+    known = ", ".join(list(fields)[:4]) + (", …" if len(fields) > 4 else "")
+    return f"write [{show_key(key)}] and below it its keys" + (f": {known}" if known else "")
+
+
+def _to_section(node: Node, key: Key, fields: Mapping[str, Field]) -> str:
+    """What to write where one value or a list stands instead of a section; the value itself is not told."""
+    name, value = key[-1] if key else "", node.value
+    if isinstance(value, list):
+        return (
+            "write its keys below it, without dashes"
+            if fields
+            else "write each as name: value, without dashes"
+        )
+    if (
+        isinstance(value, str)
+        and (match := re.match(r"([A-Za-z_]\w*)[ \t]*([:=])", value))
+        and match[1] in fields
+    ):
+        return f"write {match[1]}: with a colon and a space before the value"
+    kind = fields.get("type")
+    if kind is not None and value in kind.option.choices:
+        return f"write {name}: alone, and below it, indented, type: {value}"
+    if isinstance(value, str) and value in fields:
+        return f"write {value}: with a colon and a space before its value"
+    if isinstance(value, bool) and "enabled" in fields:
+        return f"write {name}: alone, and below it, indented, enabled: {show(value)}"
+    known = ", ".join(list(fields)[:4]) + (", …" if len(fields) > 4 else "")
+    return f"write its keys below it, indented: {known}" if fields else "write its names below it, indented"
+
+
+def _to_list(value: object) -> str:
+    """What to write where a text or a section stands instead of a list."""
+    if isinstance(value, str) and value.startswith("-"):
+        return "put a space after the dash"
+    if isinstance(value, str):
+        parts = [part.strip(" -") for part in value.split(",")]
+        return f"write [{', '.join(show(part) for part in parts if part)}]"
+    if isinstance(value, dict):
+        return "write its items with a dash each, or in [ ]"
+    return f"write [{show(value)}]"
 
 
 def expand(text: str, environ: Mapping[str, str]) -> str:
@@ -238,17 +322,23 @@ def expand(text: str, environ: Mapping[str, str]) -> str:
         if match[0] == "$${":
             return "${"
         name = match[1]
-        if not match[0].endswith("}") or not _NAME.fullmatch(name):
+        if not match[0].endswith("}"):
+            begun = re.match(r"\$\{\w*", match[0], re.ASCII)  # no more of it: a secret may follow
+            shown = begun[0] if begun else "${"
+            raise Problem(
+                "bad-reference",
+                f"'{shown}' is not closed",
+                "${NAME}",
+                "close it with }, or write $${ for a plain ${",
+            )
+        if not _NAME.fullmatch(name):
             raise Problem(
                 "bad-reference", f"{show(match[0])} names no variable", "${NAME}", "write $${ for a plain ${"
             )
         if name not in environ:
-            raise Problem(
-                "env-unset",
-                f"environment variable {name} is not set",
-                "",
-                f"export {name}=…, or write the value",
-            )
+            near = nearest(name, tuple(environ), cutoff=0.85)
+            hint = f"did you mean ${{{near}}}?" if near else f"export {name}=…, or write the value"
+            raise Problem("env-unset", f"environment variable {name} is not set", "", hint)
         return environ[name]
 
     return _REFERENCE.sub(replace, text) if "${" in text else text

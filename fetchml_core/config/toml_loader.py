@@ -11,19 +11,27 @@ from __future__ import annotations
 
 import re
 import sys
+from typing import TYPE_CHECKING
 
 from .findings import NOWHERE, Key, Place
 from .node import MAX_DEPTH, MAX_KEYS, Entry, Node
 from .source import SourceError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
 # A legitimate file has some hundred bytes; reading this much takes well below a second.
 MAX_TOML = 256 << 10
 
 _PART = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')"""
-_LONG_KEY = re.compile(rf"{_PART}(?:[ \t]*\.[ \t]*{_PART}){{{MAX_DEPTH}}}")
+# Begins where a word begins: tried at every letter of a long word it would be quadratic itself.
+_LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-]){_PART}(?:[ \t]*\.[ \t]*{_PART}){{{MAX_DEPTH}}}")
 _KEY = rf"({_PART}(?:[ \t]*\.[ \t]*{_PART})*)"
 _HEADER = re.compile(rf"[ \t]*\[\[?[ \t]*{_KEY}[ \t]*\]")
 _PAIR = re.compile(rf"[ \t]*{_KEY}[ \t]*=[ \t]*")
+# Where what the parser cannot read begins; both are looked for after it gave up.
+_LONG_NUMBER = re.compile(r"(?<![0-9_])[0-9](?:_?[0-9]){4299}")
+_NESTED = re.compile(rf"(?:[\[{{][^\[\]{{}}\n]*){{{MAX_DEPTH}}}")
 _AT = re.compile(r" ?\(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
@@ -35,9 +43,8 @@ def parse_toml(text: str) -> Node:
     """
     if len(text) > MAX_TOML:
         raise SourceError("file-too-large", f"a TOML file here has at most {MAX_TOML >> 10} KiB")
-    if match := _LONG_KEY.search(text):
-        line = text.count("\n", 0, match.start()) + 1
-        raise SourceError("too-deep", f"a key of more than {MAX_DEPTH} parts", Place(line, 1))
+    if _LONG_KEY.search(text):
+        raise SourceError("too-deep", f"a key of more than {MAX_DEPTH} parts", _place_of(_LONG_KEY, text))
     if sys.version_info >= (3, 11):
         import tomllib
     else:
@@ -48,10 +55,20 @@ def parse_toml(text: str) -> Node:
     except tomllib.TOMLDecodeError as error:
         raise _syntax_error(str(error), text) from None
     except RecursionError:
-        raise SourceError("too-deep", f"more than {MAX_DEPTH} levels") from None
+        place = _place_of(_NESTED, text)
+        raise SourceError("too-deep", f"more than {MAX_DEPTH} levels", place) from None
     except (ValueError, OverflowError):
-        raise SourceError("toml-syntax", "the file has a number that is too long to read") from None
+        message, place = "the file has a number that is too long to read", _place_of(_LONG_NUMBER, text)
+        raise SourceError("toml-syntax", message, place) from None
     return _Builder(find_places(text)).node(data, ())
+
+
+def _place_of(sought: re.Pattern[str], text: str) -> Place:
+    match = sought.search(text)
+    if match is None:
+        return NOWHERE
+    start = text.rfind("\n", 0, match.start()) + 1
+    return Place(text.count("\n", 0, start) + 1, match.start() - start + 1)
 
 
 def _syntax_error(said: str, text: str) -> SourceError:
@@ -60,23 +77,40 @@ def _syntax_error(said: str, text: str) -> SourceError:
     if match and match[1]:
         place = Place(int(match[1]), int(match[2]))
     words = _AT.sub("", said).encode("ascii", "backslashreplace").decode("ascii")
-    hint = 'a text needs quotes: key = "value"' if "Invalid value" in said else ""
-    return SourceError("toml-syntax", words, place, hint=hint)
+    from .toml_slips import toml_slip
+
+    slip = toml_slip(text.split("\n"), place, said, key_lines)
+    if slip is None:
+        return SourceError("toml-syntax", f"this is no TOML: {words}", place)
+    return SourceError("toml-syntax", slip.message, slip.place, hint=slip.hint)
 
 
 def find_places(text: str) -> dict[Key, tuple[Place, Place]]:
     """Return the places of key and value of each line that looks like ``key = value``; headers count as both."""
     places: dict[Key, tuple[Place, Place]] = {}
+    for key, at_key, at_value in _scan(text.split("\n")):
+        places.setdefault(key, (at_key, at_value))
+        for parts in range(1, len(key)):  # of a dotted key each part is a section
+            places.setdefault(key[:parts], (at_key, at_key))
+    return places
+
+
+def key_lines(lines: Sequence[str]) -> Iterator[tuple[Key, int]]:
+    """Yield the key of each line that looks like a header or ``key = value``, with the line's number."""
+    for key, at_key, _ in _scan(lines):
+        yield key, at_key.line
+
+
+def _scan(lines: Sequence[str]) -> Iterator[tuple[Key, Place, Place]]:
     table: Key = ()
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         if header := _HEADER.match(line):
             table = _parts(header[1])
             place = Place(number, header.start(1) + 1)
-            places.setdefault(table, (place, place))
+            yield table, place, place
         elif pair := _PAIR.match(line):
             key, value = Place(number, pair.start(1) + 1), Place(number, pair.end() + 1)
-            places.setdefault((*table, *_parts(pair[1])), (key, value))
-    return places
+            yield (*table, *_parts(pair[1])), key, value
 
 
 def _parts(dotted: str) -> Key:

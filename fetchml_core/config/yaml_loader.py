@@ -23,19 +23,33 @@ if TYPE_CHECKING:
 
 # What PyYAML says, and what a person does about it; the first that fits counts.
 _ADVICE = (
-    ("'\\t'", "a tab is no indentation: use spaces"),
-    ("alias", 'a word that starts with * needs quotes: "*"'),
-    ("anchor", 'a word that starts with & needs quotes: "&…"'),
-    ("mapping values are not allowed", "check the indentation; a text with ': ' in it needs quotes"),
-    ("expected <block end>", "check the indentation: lines of one section start in one column"),
-    ("could not find expected ':'", "a line here lacks ': ' after its key"),
-    ("scanning a quoted scalar", "a quote is not closed"),
-    ("flow sequence", "a [ is not closed"),
-    ("flow mapping", "a { is not closed"),
-    ("that cannot start any token", "a text that starts with this character needs quotes"),
+    ("alias", 'a word that starts with * needs quotes: "*"', 'put it in quotes: "*"'),
+    ("anchor", "a word that starts with & needs quotes", 'put it in quotes: "&…"'),
+    ("that cannot start any token", "a text cannot start with this character", "put the text in quotes"),
+    ("directive", "a line cannot start with %", "put the text in quotes"),
+    (
+        "expected <block end>",
+        "this does not fit what stands above",
+        "check the indentation, and the line above",
+    ),
+    (
+        "did not find expected '-' indicator",
+        "this does not fit what stands above",
+        "check the indentation, and the line above",
+    ),
+    (
+        "did not find expected key",
+        "this does not fit what stands above",
+        "check the indentation, and the line above",
+    ),
+    (
+        "mapping values are not allowed",
+        "a colon that does not fit here",
+        "check the indentation; quote a text with a colon",
+    ),
 )
 
-
+_LINE_ENDS = ("\r\n", "\r", "\x85", "\u2028", "\u2029")
 _ABSENT = "remove the file to have the defaults"
 _QUOTE = "write the value out; a text that starts with {} needs quotes"
 
@@ -60,9 +74,10 @@ def parse_yaml(text: str, report: Report, *, pure: bool = False) -> Node:
         )
     loader: Any = compiled or yaml.SafeLoader
     try:
-        return _Builder(yaml.parse(text, loader), report, MAX_KEYS if compiled else PURE_KEYS).document()
+        events = iter(loader(text).get_event, None)
+        return _Builder(events, report, MAX_KEYS if compiled else PURE_KEYS).document()
     except yaml.MarkedYAMLError as error:
-        raise _syntax_error(error.problem, error.context, error.problem_mark or error.context_mark) from None
+        raise _syntax_error(error, text) from None
     except yaml.YAMLError as error:  # the reader's: a character that YAML forbids
         position = getattr(error, "position", 0)
         raise SourceError(
@@ -72,11 +87,31 @@ def parse_yaml(text: str, report: Report, *, pure: bool = False) -> Node:
         raise SourceError("yaml-syntax", f"this cannot be read: {show(str(error))}") from None
 
 
-def _syntax_error(problem: str | None, context: str | None, mark: Any) -> SourceError:
-    said = f"{context or ''} {problem or ''}"
-    hint = next((advice for words, advice in _ADVICE if words in said), "")
-    words = (problem or context or "this is no YAML").encode("ascii", "backslashreplace").decode("ascii")
-    return SourceError("yaml-syntax", words, _mark(mark), hint=hint)
+def split_lines(text: str) -> list[str]:
+    """Return the lines of *text* as YAML counts them."""
+    return one_line_end(text).split("\n")
+
+
+def one_line_end(text: str) -> str:
+    """Return *text* with a plain newline for each way to end a line that YAML knows."""
+    for end in _LINE_ENDS:
+        text = text.replace(end, "\n")
+    return text
+
+
+def _syntax_error(error: Any, text: str) -> SourceError:
+    from .yaml_slips import yaml_slip
+
+    said = f"{error.context or ''} {error.problem or ''}"
+    place = _mark(error.problem_mark or error.context_mark)
+    slip = yaml_slip(split_lines(text), place, _mark(error.context_mark), said)
+    if slip is not None:
+        return SourceError("yaml-syntax", slip.message, slip.place, hint=slip.hint)
+    for words, message, hint in _ADVICE:
+        if words in said:
+            return SourceError("yaml-syntax", message, place, hint=hint)
+    words = said.strip().encode("ascii", "backslashreplace").decode("ascii")
+    return SourceError("yaml-syntax", f"this is no YAML: {words}", place)
 
 
 def _mark(mark: Any) -> Place:
@@ -97,6 +132,11 @@ class _Builder:
         self._report = report
         self._most = most
         self._left = most
+        from yaml import events as known
+
+        self._scalar = known.ScalarEvent
+        self._starts = known.MappingStartEvent, known.SequenceStartEvent
+        self._ends = known.MappingEndEvent, known.SequenceEndEvent
 
     def document(self) -> Node:
         """The one document of the stream."""
@@ -117,23 +157,25 @@ class _Builder:
     def _node(self, event: Any, depth: int) -> Node:
         mark = event.start_mark
         place = Place(mark.line + 1, mark.column + 1)
-        kind = type(event).__name__
-        if kind == "AliasEvent":
+        if type(event) is self._scalar and event.anchor is None and event.tag is None:
+            return Node(event.value if event.style else resolve_plain(event.value), place)
+        if type(event).__name__ == "AliasEvent":
             raise SourceError("yaml-feature", "aliases (*) are not read", place, hint=_QUOTE.format("*"))
         if event.anchor is not None:
             raise SourceError("yaml-feature", "anchors (&) are not read", place, hint=_QUOTE.format("&"))
         if event.tag is not None:
             raise SourceError("yaml-feature", "tags (!) are not read", place, hint=_QUOTE.format("!"))
-        if kind == "ScalarEvent":
-            return Node(event.value if event.style else resolve_plain(event.value), place)
         if depth >= MAX_DEPTH:
             raise SourceError("too-deep", f"more than {MAX_DEPTH} levels", place)
-        return self._mapping(place, depth) if kind == "MappingStartEvent" else self._sequence(place, depth)
+        if type(event) is self._starts[0]:
+            return self._mapping(place, depth)
+        return self._sequence(place, depth)
 
     def _sequence(self, place: Place, depth: int) -> Node:
         items: list[Node] = []
+        end = self._ends[1]
         for event in self._events:
-            if type(event).__name__ == "SequenceEndEvent":
+            if type(event) is end:
                 break
             items.append(self._node(event, depth + 1))
             self._count(event)
@@ -141,8 +183,9 @@ class _Builder:
 
     def _mapping(self, place: Place, depth: int) -> Node:
         entries: dict[str, Entry] = {}
+        end = self._ends[0]
         for event in self._events:
-            if type(event).__name__ == "MappingEndEvent":
+            if type(event) is end:
                 break
             key, at = self._key(event)
             entry = Entry(at, self._node(next(self._events), depth + 1))
@@ -152,7 +195,7 @@ class _Builder:
         return Node(entries, place)
 
     def _key(self, event: Any) -> tuple[str, Place]:
-        if type(event).__name__ in {"MappingStartEvent", "SequenceStartEvent"}:
+        if type(event) in self._starts:
             raise SourceError("yaml-feature", "a key must be a word", _mark(event.start_mark))
         at = self._node(event, MAX_DEPTH).place
         if event.value == "<<" and not event.style:
@@ -173,4 +216,5 @@ class _Builder:
             key=show(key),
             expected="each key once",
             hint=f"keep one of lines {first.line} and {second.line}",
+            also=(first,),
         )

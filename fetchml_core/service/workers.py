@@ -42,6 +42,7 @@ class WorkerRecord:
     config: str = ""
     launcher: str = ""
     notes: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ()
     version: str = ""
     ready: bool = False
 
@@ -77,7 +78,7 @@ def worker_info(host: Host) -> WorkerInfo:
             hint=f"put its file at {host.base.folder / 'worker.yaml'}, or, where that is right, "
             f"end it (its jobs go on): kill {record.pid}",
         )
-    return WorkerInfo(True, record.worker_id, record.launcher if record.ready else "", record.notes)
+    return _info(record, record.launcher if record.ready else "")
 
 
 def wake_worker(host: Host) -> None:
@@ -144,7 +145,7 @@ def _start(host: Host) -> WorkerInfo:
     while process.poll() is None and host.clock.boot().seconds < deadline:
         record = _record(host)
         if record is not None and record.pid == process.pid and record.ready:
-            return WorkerInfo(True, record.worker_id, record.launcher, record.notes)
+            return _info(record, record.launcher)
         host.clock.sleep(0.02)
     if process.returncode is None:
         process.returncode = 0  # it lives on without us: no warning about that at the end
@@ -199,3 +200,7 @@ def linger_note(host: Host, root: Path = Path("/")) -> tuple[str, ...]:
     if (root / "var/lib/systemd/linger" / name).exists():
         return ()
     return (f"jobs end when {name} logs out of the host; on the host: sudo loginctl enable-linger {name}",)
+
+
+def _info(record: WorkerRecord, launcher: str) -> WorkerInfo:
+    return WorkerInfo(True, record.worker_id, launcher, record.notes, record.idle)

@@ -171,6 +171,7 @@ class WorkerInfo:
         id: Its ``worker_id``.
         launcher: ``podman`` or ``process``; empty until it has said so.
         notes: What does not hold on this host, in words.
+        idle: What its files switch on and nothing reads yet, in words.
         problem: Why it does not run, and *hint* what to type.
     """
 
@@ -178,6 +179,7 @@ class WorkerInfo:
     id: str = ""
     launcher: str = ""
     notes: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ()
     problem: str = ""
     hint: str = ""
 

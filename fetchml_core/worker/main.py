@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import logging
 import os
 import signal
 import socket
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import fetchml_core
 from fetchml_core.clock import Clock
+from fetchml_core.config.environment import active_overrides
+from fetchml_core.config.rules.active import idle_notes
 from fetchml_core.convert import to_data
 from fetchml_core.errors import ConfigError, FetchError, HostError, explain_os_error
 from fetchml_core.fsio import replace_file, try_lock
@@ -54,6 +57,11 @@ def make_parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--base", type=Path, help="folder given to FetchML; default: that of a worker.yaml, else this one"
     )
+    run.add_argument(
+        "--validate",
+        action="store_true",
+        help="only check worker file and api file; exit 3 if one has errors",
+    )
     run.add_argument("--on-demand", action="store_true", help="end after a minute without work")
     run.add_argument("--embedded", action="store_true", help=argparse.SUPPRESS)
     run.set_defaults(run=_run)
@@ -65,11 +73,17 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> int:
     base = _base(options.base, options.config)
+    if options.validate:
+        return _validate(base, options.config)
     host = open_host(base, os.environ, Clock(), worker_file=options.config, embedded=options.embedded)
+    for line in active_overrides(os.environ):
+        print(f"note: {line}", file=sys.stderr)
     log = start_logging(worker_logging(host.worker.logging, host.server.logging), base, "worker")
+    for found in host.findings:
+        log.log(logging.INFO if found.severity == "info" else logging.WARNING, "%s", found)
     worker_id = host.worker.worker_id or socket.gethostname()
     lock = _take_lock(host)  # held for life: the end of the process frees it
-    _write_record(host, worker_id, "", ())
+    _write_record(host, worker_id)
     launcher, name, notes = choose_launcher(host, os.environ)
     _write_record(host, worker_id, name, notes)
     for note in notes:
@@ -78,6 +92,13 @@ def _run(options: argparse.Namespace) -> int:
     image = host.worker.podman_image or DEFAULT_IMAGE
     Worker(host, launcher, worker_id=worker_id, image=image, lock=lock, on_demand=options.on_demand).run()
     return 0
+
+
+def _validate(base: Path, config: Path | None) -> int:
+    from .validation import validate_base
+
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    return validate_base(base, config, os.environ, sys.stdout)
 
 
 def _base(base: Path | None, config: Path | None) -> Path:
@@ -103,7 +124,7 @@ def _take_lock(host: Host) -> int:
     )
 
 
-def _write_record(host: Host, worker_id: str, launcher: str, notes: tuple[str, ...]) -> None:
+def _write_record(host: Host, worker_id: str, launcher: str = "", notes: tuple[str, ...] = ()) -> None:
     record = WorkerRecord(
         pid=os.getpid(),
         worker_id=worker_id,
@@ -112,6 +133,7 @@ def _write_record(host: Host, worker_id: str, launcher: str, notes: tuple[str, .
         config=str(host.worker_file or ""),
         launcher=launcher,
         notes=notes,
+        idle=idle_notes(host.findings),
         version=fetchml_core.__version__,
         ready=bool(launcher),
     )

@@ -30,6 +30,7 @@ Commands:
   cancel  Stop queued or running jobs.
   show    Tell everything about one job.
   pull    Fetch the results of a job.
+  config  Check, explain and change configuration files.
 """
 
 

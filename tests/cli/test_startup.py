@@ -65,6 +65,16 @@ def test_help_and_mistakes_load_typer_and_nothing_heavy(tmp_path, argv):
     assert not {name for name in modules if name.startswith("fetchml_cli.commands.")}
 
 
+@pytest.mark.parametrize("argv", [["config", "--help"], ["config", "-h"], ["config"], ["config", "shwo"]])
+def test_help_of_a_group_imports_none_of_its_verbs(tmp_path, argv):
+    """The group's own table says it all; the surroundings are there, as a verb was typed."""
+    modules = loaded(tmp_path, *argv)
+
+    commands = {name for name in modules if name.startswith("fetchml_cli.commands.")}
+    assert commands == {"fetchml_cli.commands.config"}
+    assert {name for name in HEAVY if name in modules} <= {"attr", "attrs"}
+
+
 def test_the_version_is_told_before_typer_is_loaded(tmp_path):
     """``ml --version`` loads three small files of ours and nothing else that Python has not loaded anyway."""
     ours = {"fetchml_cli", "fetchml_cli.main", "fetchml_core"}

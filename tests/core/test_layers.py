@@ -26,11 +26,11 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "L3 service": ("service",),
     "L3 worker": ("worker",),
     "L4": ("agent", "gateway"),
-    "L5": ("cli:transport",),
+    "L5": ("cli:transport", "cli:tls"),
     "L6": ("cli:cli", "cli:output", "cli:remote"),
     "L7 frame": ("cli:report", "cli:boundary", "cli:lazy"),
     "L7": ("cli:commands",),
-    "L8": ("cli:main", "cli:__main__", "cli:manual", "cli:generate"),
+    "L8": ("cli:main", "cli:__main__", "cli:roff", "cli:manual", "cli:manual_files", "cli:generate"),
 }
 RANK = {unit: rank for rank, units in enumerate(LAYERS.values()) for unit in units}
 # What a host needs beside Python; typing_extensions comes with cattrs, tomli and exceptiongroup with 3.10.

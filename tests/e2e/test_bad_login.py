@@ -130,7 +130,7 @@ def test_worker_file_over_ssh(ml, server):
         ["submit", "job"],
         """
         error: config-invalid: <base>/worker.yaml:2:1: unknown key 'max_wrokers'
-          hint     did you mean max_workers?
+          hint     did you mean max_workers? (fetchml-worker run --config <base>/worker.yaml --validate shows the line)
         """,
         base=base,
     )

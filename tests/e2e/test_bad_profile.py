@@ -64,7 +64,7 @@ def test_unknown_key(ml):
         ["submit", "job"],
         """
         error: config-invalid: <home>/.ml/config.toml:2:1: unknown key 'worker_hots' in server
-          hint     did you mean worker_host?
+          hint     did you mean worker_host? (ml config validate <home>/.ml/config.toml shows the line)
         """,
         home=ml.home.path,
     )
@@ -84,7 +84,7 @@ def test_several_mistakes(ml):
         error: config-invalid: <home>/.ml/config.toml:2:15: server.worker_port: expected a whole number from 1 to 65535, got '22'
           context  <home>/.ml/config.toml:3:15: server.worker_user: expected a text, got 3
                    <home>/.ml/config.toml:5:19: cli.default_timeout: expected a whole number from 1 up, got 'soon'
-          hint     1 more like these; mend them and try again
+          hint     ml config validate <home>/.ml/config.toml shows all 4 problems
         """,
         home=ml.home.path,
     )
@@ -99,8 +99,8 @@ def test_no_toml(ml):
         3,
         ["status"],
         """
-        error: config-invalid: <home>/.ml/config.toml:2:15: Invalid value
-          hint     a text needs quotes: key = "value"
+        error: config-invalid: <home>/.ml/config.toml:2:15: a text without quotes
+          hint     put it in quotes: worker_host = "…" (ml config validate <home>/.ml/config.toml shows the line)
         """,
         home=ml.home.path,
     )
@@ -116,6 +116,7 @@ def test_port_that_is_none(ml):
         ["status"],
         """
         error: config-invalid: <home>/.ml/config.toml:3:15: server.worker_port: expected a whole number from 1 to 65535, got 70000
+          hint     write 65535, the greatest (ml config validate <home>/.ml/config.toml shows the line)
         """,
         home=ml.home.path,
     )
@@ -130,9 +131,8 @@ def test_host_that_is_an_option(ml):
         3,
         ["status"],
         """
-        error: bad-host: this is not a host name
-          context  -oProxyCommand=touch x
-          hint     set worker_host in the profile
+        error: config-invalid: <home>/.ml/config.toml:2:15: server.worker_host: '-oProxyCommand=touch x' is no host name
+          hint     write the host alone, as in: ssh HOST (ml config validate <home>/.ml/config.toml shows the line)
         """,
         home=ml.home.path,
     )

@@ -104,6 +104,7 @@ def test_broken_worker_file(ml, tmp_path):
         """
         error: config-invalid: <base>/worker.yaml:1:14: max_workers: expected a whole number from 1 up, got 'many'
           context  <base>/worker.yaml:2:1: unknown key 'wroker_id'
+          hint     fetchml-worker run --config <base>/worker.yaml --validate shows all 2 problems
         """,
         base=base,
     )

@@ -23,7 +23,14 @@ _CORE = [
     "durationpy>=0.11",
     "exceptiongroup>=1.3",
 ]
-_TESTS = ["hypothesis>=6.155", "pytest>=9.2", "pytest-mock>=3.17", "pytest-timeout>=2.4", "pytest-xdist>=3.8"]
+_TESTS = [
+    "hypothesis>=6.155",
+    "jsonschema>=4.26",
+    "pytest>=9.2",
+    "pytest-mock>=3.17",
+    "pytest-timeout>=2.4",
+    "pytest-xdist>=3.8",
+]
 _NO_TESTS = 5
 
 

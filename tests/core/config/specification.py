@@ -151,3 +151,14 @@ OURS = {
     "sandbox.seccomp_profile": ("string", UNSET),
     "sandbox.limits": ("string", "required"),
 }
+
+# The table "Environment Variables": default, and the values it lists.
+ENVIRONMENT: dict[str, tuple[str, tuple[str, ...]]] = {
+    "FETCHML_CONFIG": (UNSET, ()),
+    "FETCHML_LOG_LEVEL": ("info", ()),
+    "CLI_CONFIG": (UNSET, ()),
+    "FETCH_ML_GPU_TYPE": (UNSET, ("nvidia", "amd", "apple", "none")),
+    "FETCH_ML_GPU_COUNT": (UNSET, ()),
+    "FETCH_ML_TOTAL_CPU": (UNSET, ()),
+    "FETCH_ML_GPU_SLOTS_PER_GPU": ("1", ()),
+}

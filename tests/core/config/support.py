@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fetchml_core.config.kinds import api_kind, profile_kind, worker_kind
 from fetchml_core.config.load import check
-from fetchml_core.config.profile import Profile
-from fetchml_core.config.rules import PROFILE_RULES, SERVER_RULES, WORKER_RULES
-from fetchml_core.config.server import ServerConfig
-from fetchml_core.config.worker import WorkerConfig
 
 CONFIGS = Path(__file__).parents[3] / "configs"
-KINDS = {
-    "api": (ServerConfig, SERVER_RULES),
-    "workers": (WorkerConfig, WORKER_RULES),
-    "cli": (Profile, PROFILE_RULES),
-}
+KINDS = {"api": api_kind(), "workers": worker_kind(), "cli": profile_kind()}
 SAMPLES = sorted(path for kind in KINDS for path in (CONFIGS / kind).iterdir())
 
 
 def check_file(path: Path, kind: str, environ=None):
     """Return what `check` gives for the file at *path*."""
-    cls, rules = KINDS[kind]
-    return check(path, environ or {}, cls, rules)
+    return check(path, environ or {}, KINDS[kind])
 
 
 def check_text(tmp_path: Path, text: str, kind: str = "api", environ=None, name: str = ""):

@@ -1,21 +1,28 @@
-"""Rules across keys: what is wrong although every value fits."""
+"""What all rules share: placeholders, findings with their places, and a limit that hides no error."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import attrs
 import pytest
 
-from fetchml_core.config.load import check, load_profile, load_server, require_startable
-from fetchml_core.config.rules import is_placeholder
+from fetchml_core.config.findings import MAX_FINDINGS, Place, Report
+from fetchml_core.config.kinds import api_kind, worker_kind
+from fetchml_core.config.load import (
+    check,
+    check_tree,
+    load_profile,
+    load_server,
+    parse,
+    require_startable,
+)
+from fetchml_core.config.rules.active import idle_notes
+from fetchml_core.config.rules.base import View, is_placeholder, word
 from fetchml_core.config.server import ServerConfig
 from fetchml_core.errors import ConfigError
-from tests.core.config.support import CONFIGS, check_text, told
-
-HASH = "ab" * 32
-
-
-def codes(tmp_path, text, kind="api"):
-    """Code and severity of each finding."""
-    return [(found.code, found.severity) for found in check_text(tmp_path, text, kind)[1]]
+from tests.core.config.rules_support import HASH, machine, problems
+from tests.core.config.support import CONFIGS, told
 
 
 @pytest.mark.parametrize(
@@ -39,15 +46,42 @@ def test_no_placeholders(text):
     assert not is_placeholder(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "kind", "hint"),
+    [
+        (
+            "auth: {enabled: true, api_keys: {al: {hash: CHANGE_ME}}}",
+            "api",
+            'put the output of: printf %s "$KEY" | sha256sum',
+        ),
+        (
+            "[auth]\napi_key = '<key>'",
+            "cli",
+            "put the key that the host's admin gave you, or ${NAME} to take it from the environment",
+        ),
+        (
+            "queue: {type: redis}\nredis: {password: CHANGE_ME}",
+            "api",
+            "put the real value here, or ${NAME} to take it from the environment",
+        ),
+    ],
+)
+def test_advice_about_placeholders(text, kind, hint):
+    """Each kind of secret has its own way to be made."""
+    assert [(one.code, one.hint) for one in problems(text, kind)] == [("placeholder-secret", hint)]
+
+
 @pytest.mark.parametrize("name", ["multi-user", "prod", "homelab-secure"])
 def test_no_door_starts_with_a_placeholder(name):
-    """A file with a sample's secret loads, but no door may start with it."""
-    loaded = load_server(CONFIGS / "api" / f"{name}.yaml", {})
+    """A file with a sample's secret loads, but no door may start with it; the first one is named."""
+    path = CONFIGS / "api" / f"{name}.yaml"
+    line = next(n for n, text in enumerate(path.read_text("utf-8").split("\n"), 1) if " hash: " in text)
+    loaded = load_server(path, {})
     with pytest.raises(ConfigError) as caught:
         require_startable(loaded)
 
     assert (caught.value.code, caught.value.status) == ("placeholder-secret", 3)
-    assert f"{name}.yaml:8:13" in caught.value.message
+    assert f"{name}.yaml:{line}:13" in caught.value.message
 
 
 def test_a_file_without_placeholders_may_start():
@@ -58,84 +92,6 @@ def test_a_file_without_placeholders_may_start():
     assert require_startable(load_profile(None, {})).config.auth.api_key == ""
 
 
-@pytest.mark.parametrize(
-    ("value", "code"),
-    [
-        (HASH, None),
-        ("abc", "bad-hash"),
-        ("''", "bad-hash"),
-        (HASH.upper(), "bad-hash"),
-        (HASH + "0", "bad-hash"),
-    ],
-)
-def test_hashes(tmp_path, value, code):
-    """A hash is 64 lower-case hex digits; a missing one is no hash either."""
-    found = check_text(tmp_path, f"auth:\n  api_keys:\n    al:\n      hash: {value}\n")[1]
-
-    assert [one.code for one in found] == ([code] if code else [])
-
-
-def test_a_user_without_a_hash_is_placed(tmp_path):
-    """A user without a hash is named where the user stands."""
-    found = check_text(tmp_path, "auth:\n  api_keys:\n    al:\n      admin: true\n")[1]
-
-    assert told(found) == [("bad-hash", 3, 5)]
-
-
-@pytest.mark.parametrize(("admin", "expected"), [("false", [("star-without-admin", "error")]), ("true", [])])
-def test_star_is_for_admins(tmp_path, admin, expected):
-    """All permissions without admin contradict each other."""
-    text = f"auth:\n  api_keys:\n    al: {{hash: {HASH}, admin: {admin}, permissions: {{'*': true}}}}\n"
-
-    assert codes(tmp_path, text) == expected
-
-
-@pytest.mark.parametrize(
-    ("audit", "named", "expected"),
-    [
-        ("{enabled: true, log_path: a}", "a", []),
-        ("{enabled: true, log_path: a}", "''", []),
-        ("{enabled: true}", "''", []),
-        ("{enabled: true, log_path: a}", "b", [("audit-path-disagrees", "error")]),
-        ("{enabled: true}", "b", [("audit-path-disagrees", "error")]),
-        ("{log_path: a}", "''", [("audit-not-enabled", "warning")]),
-        ("{enabled: false}", "b", [("audit-not-enabled", "warning")]),
-    ],
-)
-def test_audit_paths(tmp_path, audit, named, expected):
-    """One key decides where audit records go; another may only repeat it, and none counts while it is off."""
-    text = f"security:\n  audit_logging: {audit}\nlogging:\n  audit_log: {named}\n"
-
-    assert codes(tmp_path, text) == expected
-
-
-def test_audit_paths_name_both_lines(tmp_path):
-    """The disagreement is told with both lines."""
-    text = "security:\n  audit_logging:\n    enabled: true\n    log_path: a\nlogging:\n  audit_log: b\n"
-    found = check_text(tmp_path, text)[1][0]
-
-    assert found.line == 6
-    assert "(line 4)" in found.message
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("max_workers: 2\nresources: {max_workers: 2}", []),
-        ("max_workers: 2", []),
-        ("max_workers: 2\nresources: {podman_cpus: '1'}", []),
-        ("max_workers: 2\nresources: {max_workers: 1}", [("max-workers-disagree", "error")]),
-        ("local_mode: false", []),
-        ("local_mode: true\nhost: gpu7", []),
-        ("local_mode: false\nhost: 127.0.0.1", []),
-        ("local_mode: false\nhost: gpu7", [("remote-worker", "error")]),
-    ],
-)
-def test_worker_rules(tmp_path, text, expected):
-    """Two names of one number agree, and a worker runs jobs on its own host only."""
-    assert codes(tmp_path, text, "workers") == expected
-
-
 def test_a_rule_is_a_function(tmp_path):
     """A further rule is one more function over the view."""
 
@@ -144,7 +100,74 @@ def test_a_rule_is_a_function(tmp_path):
 
     path = tmp_path / "server.yaml"
     path.write_text("auth:\n  enabled: true\n")
-    loaded, findings = check(path, {}, ServerConfig, (always,))
+    loaded, findings = check(path, {}, attrs.evolve(api_kind(), rules=(always,)))
 
     assert loaded.config.auth.enabled
     assert told(findings) == [("always", 2, 12)]
+
+
+def test_the_place_of_a_finding():
+    """A key has its own place, else that of the key near it, else that of its section, else none."""
+    places = {("a",): Place(1, 2), ("b", "c"): Place(3, 4), ("d",): Place(5, 6)}
+    view = View(ServerConfig(), "f", places)
+
+    def place(key, **more):
+        found = view.finding("x", key, "m", **more)
+        return (found.line, found.column)
+
+    assert place(("b", "c"), near=("a",)) == (3, 4)
+    assert place(("b", "x"), near=("a",)) == (1, 2)
+    assert place(("d", "x"), near=("n",)) == (5, 6)
+    assert place(("x", "y")) == (0, 0)
+    assert view.finding("x", ("a",), "m", also=(("d",), ("x",))).also == (Place(5, 6),)
+    assert (view.line(("a",)), view.line(("x", "y"))) == ("a (line 1)", "x.y")
+    assert view.written(("d",), ("x",), ("a",)) == [("a",), ("d",)]
+
+
+def test_words_of_a_command():
+    """A path in a command can be typed, and cannot play with the terminal."""
+    assert [word("/a/b"), word("/a b"), word("/a'b"), word("/\x1b[m")] == [
+        "/a/b",
+        "'/a b'",
+        "'/a'\"'\"'b'",
+        r"'/\x1b[m'",
+    ]
+
+
+def test_warnings_hide_no_error():
+    """However many placeholders come first, the one contradiction is found; there is a limit all the same."""
+    users = "\n".join(f"    u{number}: {{hash: CHANGE_ME}}" for number in range(3 * MAX_FINDINGS))
+    text = f"auth:\n  enabled: true\n  api_keys:\n{users}\nsecurity:\n  ip_whitelist: [nowhere]\n"
+    found = problems(text)
+
+    assert [one.code for one in found if one.severity == "error"] == ["bad-network"]
+    assert len(found) == MAX_FINDINGS + 1
+
+
+def test_rules_about_the_machine_need_one():
+    """They stand in lists of their own, and say nothing where there is no machine."""
+    for kind in (api_kind(), worker_kind()):
+        view = View(kind.cls(), "f", {})
+        assert kind.machine_rules
+        assert [found for rule in kind.machine_rules for found in rule(view)] == []
+        view = View(kind.cls(), "f", {}, machine=machine())
+        assert [found for rule in kind.machine_rules for found in rule(view)] == []
+
+
+def test_defaults_have_nothing_to_tell():
+    """Without a file no rule of any kind finds anything."""
+    for kind in ("api", "workers"):
+        assert problems("{}", kind, on=machine()) == []
+
+
+def test_what_is_not_active_yet():
+    """What is switched on and read by nothing is an info, once for each section, and one line for each file."""
+    text = "metrics: {enabled: true}\nsnapshot_store: {enabled: false, bucket: x}\nprewarm_enabled: true\n"
+    _, findings = check_tree(parse(text, Report("f"), toml=False), Path("f"), Report("f"), {}, worker_kind())
+
+    assert [(one.code, one.severity, one.line) for one in findings] == [
+        ("not-active-yet", "info", 1),
+        ("not-active-yet", "info", 3),
+    ]
+    assert idle_notes(findings) == ("not active yet in f: metrics, prewarm_enabled",)
+    assert idle_notes([attrs.evolve(findings[0], code="other")]) == ()

@@ -4,28 +4,107 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 
+from fetchml_cli.tls import tls_pair
 from fetchml_core.config.findings import Report
+from fetchml_core.config.rules.base import Machine
 from fetchml_core.config.toml_loader import parse_toml
+from fetchml_core.config.validate import validate
 from fetchml_core.config.yaml_loader import parse_yaml
 from tests.core.config.support import CONFIGS, SAMPLES, check_file
 
-PLACEHOLDER = ("placeholder-secret", "warning")
+# Each finding as `line severity code key`; 0 is the whole file. Lines count from the first one that is no comment:
+# a line for editors may stand on top.
 EXPECTED = {
-    "api/dev.yaml": [],
-    "api/multi-user.yaml": [(*PLACEHOLDER, 8), (*PLACEHOLDER, 14), (*PLACEHOLDER, 23)],
-    "api/prod.yaml": [(*PLACEHOLDER, 8), ("audit-not-enabled", "warning", 52)],
-    "api/homelab-secure.yaml": [(*PLACEHOLDER, 8), (*PLACEHOLDER, 15), (*PLACEHOLDER, 53)],
-    "workers/dev-local.yaml": [],
-    "workers/docker.yaml": [],
-    "workers/homelab-secure.yaml": [("env-unset", "error", 5)],
-    "workers/worker-prod.toml": [("legacy-toml", "warning", 0), (*PLACEHOLDER, 6)],
-    "cli/config.toml": [(*PLACEHOLDER, 8)],
-    "cli/config-admin.toml": [(*PLACEHOLDER, 8)],
-    "cli/config-researcher.toml": [(*PLACEHOLDER, 8)],
-    "cli/config-analyst.toml": [(*PLACEHOLDER, 8)],
+    "api/dev.yaml": """\
+1 info not-active-yet base_path
+8 info not-active-yet server.address
+17 info not-active-yet security.allowed_origins
+30 info not-active-yet monitoring.prometheus.enabled
+34 info not-active-yet monitoring.health_checks.enabled
+38 warning redis-not-used redis.addr
+38 info not-active-yet redis.addr
+44 info not-active-yet database.connection""",
+    "api/homelab-secure.yaml": """\
+1 info not-active-yet base_path
+8 warning placeholder-secret auth.api_keys.homelab_admin.hash
+15 warning placeholder-secret auth.api_keys.homelab_user.hash
+25 warning production-without-tls server.address
+34 info not-active-yet security.allowed_origins
+36 info not-active-yet security.rate_limit.enabled
+45 info not-active-yet monitoring.prometheus.enabled
+49 info not-active-yet monitoring.health_checks.enabled
+53 warning placeholder-secret redis.url
+53 warning redis-not-used redis.url
+53 info not-active-yet redis.url
+59 info not-active-yet database.connection""",
+    "api/multi-user.yaml": """\
+1 info not-active-yet base_path
+8 warning placeholder-secret auth.api_keys.admin_user.hash
+14 warning placeholder-secret auth.api_keys.researcher1.hash
+23 warning placeholder-secret auth.api_keys.analyst1.hash
+41 info not-active-yet security.rate_limit.enabled
+48 info not-active-yet monitoring.prometheus.enabled
+52 info not-active-yet monitoring.health_checks.enabled
+56 warning redis-not-used redis.url
+56 info not-active-yet redis.url
+62 info not-active-yet database.connection
+70 info not-active-yet resources.max_workers""",
+    "api/prod.yaml": """\
+1 info not-active-yet base_path
+8 warning placeholder-secret auth.api_keys.admin.hash
+18 info not-active-yet server.tls.enabled
+26 info not-active-yet security.rate_limit.enabled
+33 info not-active-yet monitoring.prometheus.enabled
+37 info not-active-yet monitoring.health_checks.enabled
+41 warning redis-not-used redis.addr
+41 info not-active-yet redis.addr
+47 info not-active-yet database.connection
+52 warning audit-not-enabled logging.audit_file
+55 info not-active-yet resources.max_workers""",
+    "cli/config-admin.toml": "8 warning placeholder-secret auth.api_key",
+    "cli/config-analyst.toml": "8 warning placeholder-secret auth.api_key",
+    "cli/config-researcher.toml": "8 warning placeholder-secret auth.api_key",
+    "cli/config.toml": "8 warning placeholder-secret auth.api_key",
+    "workers/dev-local.yaml": """\
+5 warning redis-not-used redis_url
+19 info not-active-yet data_dir
+33 info not-active-yet apple_gpu.enabled""",
+    "workers/docker.yaml": """\
+2 warning volatile-folder base_path
+5 warning redis-not-used redis_addr
+5 info not-active-yet redis_addr
+22 info not-active-yet metrics.enabled""",
+    "workers/homelab-secure.yaml": """\
+2 warning volatile-folder base_path
+5 error env-unset redis_url
+17 info not-active-yet data_dir
+20 info not-active-yet snapshot_store.enabled
+40 info not-active-yet metrics.enabled""",
+    "workers/worker-prod.toml": """\
+0 warning legacy-toml
+5 warning redis-not-used redis_addr
+5 info not-active-yet redis_addr
+6 warning placeholder-secret redis_password
+9 warning legacy-key host
+29 info not-active-yet metrics.enabled""",
+}
+# The worker of the homelab once its password is set.
+SET = """\
+2 warning volatile-folder base_path
+5 warning redis-not-used redis_url
+17 info not-active-yet data_dir
+20 info not-active-yet snapshot_store.enabled
+40 info not-active-yet metrics.enabled"""
+# What a machine adds.
+MISSING = {
+    "api/prod.yaml": [
+        "19 error tls-file-unusable server.tls.cert_file",
+        "20 error tls-file-unusable server.tls.key_file",
+    ],
 }
 # First 16 hex digits of the SHA-256 of each sample's keys and values, as the configuration reference has them.
 CONTENT = {
@@ -56,12 +135,54 @@ def name_of(path):
     return str(path.relative_to(CONFIGS))
 
 
+def golden(path, findings):
+    """Findings as the lists below have them."""
+    lines = path.read_text("utf-8").split("\n")
+    header = next(number for number, line in enumerate(lines) if line and not line.startswith("#"))
+    return [
+        f"{found.line and found.line - header} {found.severity} {found.code} {found.key}".rstrip()
+        for found in findings
+    ]
+
+
 @pytest.mark.parametrize("path", SAMPLES, ids=name_of)
 def test_findings(path):
     """Each shipped file gives its known findings and no other."""
-    _, findings = check_file(path, path.parent.name)
+    findings = validate(path, {}).findings
 
-    assert [(found.code, found.severity, found.line) for found in findings] == EXPECTED[name_of(path)]
+    assert golden(path, findings) == EXPECTED[name_of(path)].split("\n")
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=name_of)
+def test_findings_on_a_machine(path):
+    """On a machine of ordinary size only what is not on it comes on top."""
+    machine = Machine(Path("/srv/fetchml"), 8, 1.8e9, lambda path: "ext4", 64 << 30, tls_pair)
+    findings = validate(path, {}, machine=machine).findings
+
+    more = [line for line in golden(path, findings) if line not in EXPECTED[name_of(path)].split("\n")]
+    assert more == MISSING.get(name_of(path), [])
+    assert len(findings) == len(EXPECTED[name_of(path)].split("\n")) + len(more)
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=name_of)
+def test_only_what_is_missing_is_an_error(path):
+    """A shipped file can be loaded as it is: only the homelab worker asks for a password first."""
+    errors = [found for found in validate(path, {}).findings if found.severity == "error"]
+
+    assert [found.code for found in errors] == (
+        ["env-unset"] if name_of(path) == "workers/homelab-secure.yaml" else []
+    )
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=name_of)
+def test_a_sample_is_the_same_in_production(tmp_path, path):
+    """A file that only its owner can read gives the same findings: no sample holds a secret."""
+    copy = tmp_path / path.parent.name / path.name
+    copy.parent.mkdir()
+    copy.write_bytes(path.read_bytes())
+    copy.chmod(0o600)
+
+    assert golden(copy, validate(copy, {}).findings) == golden(path, validate(path, {}).findings)
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=name_of)
@@ -84,7 +205,7 @@ def test_the_homelab_worker_needs_its_password_only():
     path = CONFIGS / "workers" / "homelab-secure.yaml"
     loaded, findings = check_file(path, "workers", {"REDIS_PASSWORD": "s3cret"})
 
-    assert not findings
+    assert golden(path, findings) == SET.split("\n")
     assert loaded.config.redis_url == "redis://:s3cret@redis:6379/0"
 
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
+import inspect
+import textwrap
+from pathlib import Path
+
 import pytest
 
+from fetchml_core.config.environment import VARIABLES
+from fetchml_core.config.findings import Report
+from fetchml_core.config.load import parse
 from fetchml_core.config.option import fields_of, walk
 from fetchml_core.config.profile import Profile
 from fetchml_core.config.server import ServerConfig
 from fetchml_core.config.worker import WorkerConfig
 from tests.core.config.specification import (
     ALIASES,
+    ENVIRONMENT,
     OURS,
     PROFILE,
     SERVER_SAMPLES_ONLY,
@@ -18,7 +28,9 @@ from tests.core.config.specification import (
     WORKER_SAMPLES_ONLY,
     WORKER_TABLES,
 )
+from tests.core.config.support import SAMPLES
 
+ROOT = Path(__file__).parents[3]
 TYPES = {"bool": "bool", "int": "int", "list": "array", "map": "map"}
 IN_WORKER = {key: fact for key, fact in TABLES.items() if key.split(".")[0] in WORKER_TABLES}
 EXPECTED = {
@@ -26,6 +38,19 @@ EXPECTED = {
     WorkerConfig: {**IN_WORKER, **WORKER_SAMPLES_ONLY, **OURS},
     Profile: PROFILE,
 }
+
+
+def data_of(path):
+    """A sample as plain data."""
+
+    def plain(node):
+        return (
+            {key: plain(entry.node) for key, entry in node.value.items()}
+            if isinstance(node.value, dict)
+            else node.value
+        )
+
+    return plain(parse(path.read_text("utf-8"), Report(""), toml=path.suffix == ".toml"))
 
 
 def schema(cls):
@@ -89,16 +114,107 @@ def test_every_option_is_explained():
             ), key
 
 
-def test_readers_exist():
-    """What `read_by` names can be imported."""
-    import importlib
+def reader(name):
+    """The syntax tree of what `module:qualname` names."""
+    module, _, path = name.partition(":")
+    found = importlib.import_module(module)
+    for part in path.split("."):
+        found = getattr(found, part)
+    found = found.fget if isinstance(found, property) else found
+    return ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(found))))
 
-    for cls in EXPECTED:
-        for _, field in walk(cls):
-            if field.option.read_by:
-                module, _, name = field.option.read_by.partition(":")
 
-                assert hasattr(importlib.import_module(module), name)
+@pytest.mark.parametrize("cls", EXPECTED, ids=lambda cls: cls.__name__)
+def test_readers_read(cls):
+    """What `read_by` names can be imported, and the option's name is an attribute that it asks for."""
+    for key, field in walk(cls):
+        if field.option.read_by:
+            asked = {
+                node.attr
+                for node in ast.walk(reader(field.option.read_by))
+                if isinstance(node, ast.Attribute)
+            }
+
+            assert key[-1] in asked, f"{'.'.join(key)}: {field.option.read_by} does not read it"
+
+
+# Names that other things have too, so that meeting one tells nothing.
+COMMON = {
+    "address",
+    "connection",
+    "data_dir",
+    "database",
+    "db",
+    "enabled",
+    "host",
+    "interval",
+    "password",
+    "path",
+    "port",
+}
+COMMON |= {"bucket", "prefix", "secure", "timeout", "type", "url", "user", "username", "max_retries"}
+
+
+def test_nothing_reads_on_the_sly():
+    """An option that is marked not active yet in all files is no attribute that code beside the rules asks for."""
+    asked = {
+        node.attr: str(path)
+        for path in (ROOT / "fetchml_core").rglob("*.py")
+        if "config/rules" not in str(path)
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Attribute)
+    }
+    options = [(key[-1], bool(field.option.read_by)) for cls in EXPECTED for key, field in walk(cls)]
+    idle = {name for name, read in options if not read} - {name for name, read in options if read} - COMMON
+
+    assert {name: asked[name] for name in idle & asked.keys()} == {}
+
+
+def test_default_of_a_key_that_only_samples_show():
+    """It is the value that all samples with the key share, else off: no list or bool, nothing for the others."""
+    samples = [data_of(path) for path in SAMPLES if path.parent.name == "workers"]
+    for key, (kind, default) in WORKER_SAMPLES_ONLY.items():
+        values = [value for data in samples for value in found(data, key.split("."))]
+        shared = values[0] if values and all(value == values[0] for value in values) else None
+        off = {"bool": False, "array": [], "map": {}}.get(kind, UNSET)
+
+        assert values, f"no sample shows {key}"
+        assert default == (off if shared in (None, "") else shared), key
+
+
+def found(data, key):
+    """The value at *key*, as a list of one, or of none."""
+    for part in key:
+        if not isinstance(data, dict) or part not in data:
+            return []
+        data = data[part]
+    return [data]
+
+
+def test_environment():
+    """The variables, their defaults and the values that the reference lists; a reader asks for each by its name."""
+    assert {
+        one.name: (one.default or UNSET, ENVIRONMENT[one.name][1] and one.choices) for one in VARIABLES
+    } == ENVIRONMENT
+    for one in VARIABLES:
+        if one.read_by:
+            words = {node.value for node in ast.walk(reader(one.read_by)) if isinstance(node, ast.Constant)}
+            names = {node.attr for node in ast.walk(reader(one.read_by)) if isinstance(node, ast.Attribute)}
+
+            assert (
+                one.name in words or "env" in names or one.name.removeprefix("FETCH_ML_").lower() in names
+            ), one.name
+
+
+def test_environment_and_options_agree():
+    """A variable that overrides a key is the one that the key names, with the same values, and the other way round."""
+    by_key = {one.key: one for one in VARIABLES if one.key}
+    named = {".".join(key): field.option for cls in EXPECTED for key, field in walk(cls) if field.option.env}
+
+    assert {key: one.name for key, one in by_key.items()} == {key: about.env for key, about in named.items()}
+    assert {key: one.choices for key, one in by_key.items()} == {
+        key: about.choices for key, about in named.items()
+    }
 
 
 def test_secrets_are_not_in_a_repr():

@@ -72,7 +72,7 @@ def test_scalars(written, meant, pure):
         ("a: b: 1", "yaml-syntax", (1, 5)),
         ("a: [1, 2", "yaml-syntax", None),
         ("a: 'b", "yaml-syntax", None),
-        ("a: 1\n b: 2", "yaml-syntax", (2, 3)),
+        ("a: 1\n b: 2", "yaml-syntax", (2, 2)),
         ("a: \x07", "control-character", None),
         ("# nothing\n", "file-empty", None),
         ("---\n", "file-empty", None),

@@ -1,0 +1,1 @@
+"""The shipped samples, each broken in twenty ways and more."""
