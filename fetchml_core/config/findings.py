@@ -6,7 +6,6 @@ Columns and lines count from 1; 0 means the finding has no place in the file.
 
 from __future__ import annotations
 
-import posixpath
 import re
 import shlex
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
@@ -152,10 +151,8 @@ def show(value: object) -> str:
 
 def show_path(path: object) -> str:
     """Return a file's name as a word of a command that can be typed; control characters are spelt out."""
-    import shlex
-
     text = str(path)
-    return shlex.quote(text) if text.isprintable() else show(text)
+    return shlex.quote(text) if text.isprintable() else ascii(text)
 
 
 def show_kind(value: object) -> str:
@@ -180,6 +177,7 @@ def invalid(
     shown: Iterable[Finding],
     *,
     code: str = "config-invalid",
+    of_worker: bool = False,
 ) -> InvalidConfigError:
     """Return the error for a file that cannot be used.
 
@@ -187,14 +185,16 @@ def invalid(
         findings: Everything that was found in it.
         shown: Those that stop us; the first three are told, one a line.
         code: The error's code.
+        of_worker: It is a worker file: on a host that has the worker alone, the worker checks it.
     """
     lines = list(shown)
     first, rest = lines[0], lines[1:3]
-    command = _validate_command(first.file)
+    file = show_path(first.file)
+    command = f"fetchml-worker run --config {file} --validate" if of_worker else f"ml config validate {file}"
     if len(lines) > 1:
         hint = f"{command} shows all {len(lines)} problems"
-    elif first.code in _NOT_READ:
-        hint = first.hint
+    elif first.code in _NOT_READ or not first.line:
+        hint = first.hint  # there is no line to show
     else:
         hint = f"{first.hint} ({command} shows the line)" if first.hint else command
     return InvalidConfigError(
@@ -204,11 +204,3 @@ def invalid(
         hint=hint,
         findings=tuple(findings),
     )
-
-
-def _validate_command(file: str) -> str:
-    """What shows everything about *file*: on a host that has the worker alone, the worker does."""
-    quoted = shlex.quote(file)
-    if "worker" in posixpath.basename(file).lower():
-        return f"fetchml-worker run --config {quoted} --validate"
-    return f"ml config validate {quoted}"

@@ -186,7 +186,7 @@ def check_tree(
 def _load(path: Path | None, environ: Mapping[str, str], kind: FileKind[T]) -> Loaded[T]:
     loaded, findings = check(path, environ, kind)
     if loaded is None:
-        raise invalid(findings, errors_of(findings))
+        raise invalid(findings, errors_of(findings), of_worker=kind.name == "worker")
     return loaded
 
 

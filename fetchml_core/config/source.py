@@ -92,8 +92,12 @@ def read_bytes(path: Path, *, limit: int) -> tuple[bytes, int]:
     try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
-            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "no regular file"
-            raise SourceError("not-a-file", f"this is {kind}")
+            folder = stat.S_ISDIR(status.st_mode)
+            raise SourceError(
+                "not-a-file",
+                "this is a directory" if folder else "this is no regular file",
+                hint=f"name a file in it: ls {show_path(path)}" if folder else f"ls -l {show_path(path)}",
+            )
         if status.st_size > limit:
             raise SourceError("file-too-large", f"the file is longer than {limit >> 10} KiB")
         with os.fdopen(fd, "rb", closefd=False) as file:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os.path
 import re
-import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -164,12 +163,6 @@ def secrets_of(record: Any, key: Key = ()) -> Iterator[tuple[Key, str]]:
                 yield from secrets_of(inner, (*below, item))
         elif field.option.secret and value:
             yield below, value
-
-
-def word(path: Path | str) -> str:
-    """Return *path* as a word of a command to type."""
-    text = str(path)
-    return shlex.quote(text) if text.isprintable() else ascii(text)
 
 
 def holds_secret(key: Key, text: str) -> bool:

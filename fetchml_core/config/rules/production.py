@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fetchml_core.config.findings import Finding, Key, show
+from fetchml_core.config.findings import Finding, Key, show, show_path
 
 from .address import address_of
-from .base import View, holds_secret, secrets_of, word
+from .base import View, holds_secret, secrets_of
 from .network import restricts_addresses
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def production_keeps_secrets(view: View[ServerConfig]) -> Iterator[Finding]:
             here[0],
             f"others can read this file (mode {view.mode:04o}), and it holds {view.line(here[0])}{more}",
             expected="mode 0600",
-            hint=f"chmod 600 {word(view.file)}",
+            hint=f"chmod 600 {show_path(view.file)}",
             also=(_MODE,),
         )
 

@@ -9,9 +9,7 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fetchml_core.config.findings import Finding, Key, show, show_key
-
-from .base import word
+from fetchml_core.config.findings import Finding, Key, show_key, show_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,8 +49,8 @@ def tls_files_serve(view: View[ServerConfig]) -> Iterator[Finding]:
             yield view.finding(
                 "tls-file-unusable",
                 (*_TLS, name),
-                f"server.tls.{name}: {show(str(path))} {problem}",
-                hint=f"ls -l {word(path)}",
+                f"server.tls.{name}: {show_path(path)} {problem}",
+                hint=f"ls -l {show_path(path)}",
             )
     if not pair.cert_problem:
         yield from _check_dates(view, pair, machine.now)
@@ -63,7 +61,7 @@ def tls_files_serve(view: View[ServerConfig]) -> Iterator[Finding]:
             "tls-pair-differs",
             (*_TLS, "key_file"),
             f"{view.line((*_TLS, 'key_file'))} is not the key of {view.line((*_TLS, 'cert_file'))}",
-            hint=f"compare: openssl x509 -noout -pubkey -in {word(cert)}; openssl pkey -pubout -in {word(key)}",
+            hint=f"compare: openssl x509 -noout -pubkey -in {show_path(cert)}; openssl pkey -pubout -in {show_path(key)}",
             also=((*_TLS, "cert_file"),),
         )
 
@@ -104,7 +102,7 @@ def _check_key_mode(view: View[ServerConfig], pair: TlsPair, path: Path) -> Iter
             (*_TLS, "key_file"),
             f"server.tls.key_file: others can read the key (mode {pair.key_mode:04o})",
             severity="error" if production else "warning",
-            hint=f"chmod 600 {word(path)}",
+            hint=f"chmod 600 {show_path(path)}",
         )
 
 

@@ -94,7 +94,7 @@ DEAR = [
     Case("60000-keys", keys(60_000), "unknown-key", 1, 1),
     Case("300000-keys", keys(300_000), "too-many-keys", 200_001, 1, "200000"),
     Case("twice-100000-times", "auth: {}\n" + "a: 1\n" * 100_000, "duplicate-key", 3, 1),
-    Case("permissions", person("permissions:", *each(190_000, "  p{}: true")), "unknown-permission", 6, 13),
+    Case("permissions", person("permissions:", *each(190_000, "  p{}: true")), "unknown-permission", 6, 9),
     Case("bad-permissions", person("permissions:", *each(190_000, "  p{}: 1")), "wrong-type", 6, 13),
     Case("roles", person("roles:", *each(190_000, "- r{}")), "unknown-role", 6, 9),
     Case(

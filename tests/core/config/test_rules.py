@@ -7,7 +7,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from fetchml_core.config.findings import MAX_FINDINGS, Place, Report
+from fetchml_core.config.findings import MAX_FINDINGS, Place, Report, show_path
 from fetchml_core.config.kinds import api_kind, worker_kind
 from fetchml_core.config.load import (
     check,
@@ -18,7 +18,7 @@ from fetchml_core.config.load import (
     require_startable,
 )
 from fetchml_core.config.rules.active import idle_notes
-from fetchml_core.config.rules.base import View, is_placeholder, word
+from fetchml_core.config.rules.base import View, is_placeholder
 from fetchml_core.config.server import ServerConfig
 from fetchml_core.errors import ConfigError
 from tests.core.config.rules_support import HASH, machine, problems
@@ -126,7 +126,7 @@ def test_the_place_of_a_finding():
 
 def test_words_of_a_command():
     """A path in a command can be typed, and cannot play with the terminal."""
-    assert [word("/a/b"), word("/a b"), word("/a'b"), word("/\x1b[m")] == [
+    assert [show_path("/a/b"), show_path("/a b"), show_path("/a'b"), show_path("/\x1b[m")] == [
         "/a/b",
         "'/a b'",
         "'/a'\"'\"'b'",

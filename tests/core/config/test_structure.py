@@ -245,6 +245,7 @@ def test_an_empty_variable_is_unset(tmp_path):
         "auth:\n  api_keys:\n    al:\n      hash: [s3cret]",
         "auth:\n  api_keys:\n    al:\n      hash: s3cret",
         "auth:\n  api_keys: s3cret",
+        "auth:\n  api_keys:\n    al:\n      permissions:\n        hash: s3cret-and-more",
         "database:\n  password: {a: s3cret}",
         "database:\n  password: 'CHANGE_ME s3cret'",
         "redis:\n  password: 's3cret\n",
