@@ -31,7 +31,7 @@ def parse_size(text: str, *, unit_needed: bool = True) -> int:
             "bad-size", "this is not a size", context=text, hint="write it like 512m, 4Gi or 16g"
         )
     whole, fraction, letter = match[1], match[2] or "", match[3].lower()
-    if unit_needed and text.strip().isdigit():
+    if unit_needed and text.strip()[-1].isdigit():
         raise InputError(
             "size-without-unit", "a size needs a unit", context=text, hint=f"write {text}m or {text}g"
         )

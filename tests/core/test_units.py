@@ -42,8 +42,9 @@ def test_no_sizes(text):
 
 def test_a_bare_number_needs_a_unit_where_one_is_asked_for():
     """Thirty of what?"""
-    with pytest.raises(InputError, match="size-without-unit"):
-        parse_size("30")
+    for text in ("30", "0.5"):
+        with pytest.raises(InputError, match="size-without-unit"):
+            parse_size(text)
     assert parse_size("30", unit_needed=False) == 30
 
 

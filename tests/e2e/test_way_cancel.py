@@ -31,11 +31,13 @@ STUBBORN = """
     gate()
 """
 FAMILY = """
-    import subprocess
-    nap = "import time, os; os.setsid(); print(os.getpid(), flush=True); time.sleep(600)"
+    import glob, subprocess
+    # one write each: lines of several processes stay whole
+    nap = "import time, os; os.setsid(); os.write(1, b'%d\\n' % os.getpid()); open('up-%d' % os.getpid(), 'w'); time.sleep(600)"
     for _ in range(3):
         subprocess.Popen([sys.executable, "-c", nap, "fetchml-test-%s" % os.environ["MARK"]])
-    time.sleep(0.5)
+    while len(glob.glob("up-*")) < 3:
+        time.sleep(0.05)
     print("ready", flush=True)
 """
 
