@@ -30,7 +30,7 @@ STUBBORN = """
     print("ready", flush=True)
     gate()
 """
-FAMILY = """
+FAMILY = r"""
     import glob, subprocess
     # one write each: lines of several processes stay whole
     nap = "import time, os; os.setsid(); os.write(1, b'%d\\n' % os.getpid()); open('up-%d' % os.getpid(), 'w'); time.sleep(600)"
