@@ -1,5 +1,10 @@
 """The fixtures of all tests; what each does stands in its own module."""
 
+import signal
+
+# A shell that starts the tests in the background has Ctrl-C ignored, and every program they start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 pytest_plugins = [
     "tests.support.leftovers",
     "tests.support.podman",
