@@ -31,7 +31,7 @@ def validate_base(base: Path, config: Path | None, environ: Mapping[str, str], o
         environ: The process's environment.
         out: Takes the text.
     """
-    machine = _machine(base, environ)
+    machine = machine_of(base, environ)
     finders: tuple[tuple[FileKind[Any], Callable[[], Path | None]], ...] = (
         (worker_kind(), lambda: config or find_worker_file(base, None)),
         (api_kind(), lambda: find_server_file(base, environ)),
@@ -64,11 +64,3 @@ def _checked(
         return
     if path is not None:
         yield validate(path, environ, kind=kind, machine=machine, reason=REASON)
-
-
-def _machine(base: Path, environ: Mapping[str, str]) -> Machine:
-    """This machine; what is wrong with its variables is a finding, and no reason to stop."""
-    try:
-        return machine_of(base, environ)
-    except ConfigError:
-        return machine_of(base, {})

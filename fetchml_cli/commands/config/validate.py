@@ -154,15 +154,11 @@ def _note_absent(cli: Cli, kind: FileKind[Any], where: str) -> None:
 
 
 def _machine(cli: Cli, base: Path) -> Machine:
-    """This machine; what is wrong with its variables is a finding of the worker file, and no reason to stop."""
+    """This machine, which can look at certificates."""
     from fetchml_cli.tls import tls_pair
     from fetchml_core.config.machine import machine_of
-    from fetchml_core.errors import ConfigError
 
-    try:
-        return machine_of(base, cli.environ, tls_pair=tls_pair)
-    except ConfigError:
-        return machine_of(base, {}, tls_pair=tls_pair)
+    return machine_of(base, cli.environ, tls_pair=tls_pair)
 
 
 def _keep_secrets(cli: Cli, checked: Checked) -> None:
