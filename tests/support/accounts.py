@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -78,6 +79,7 @@ def create_account() -> None:
             argv = ["usermod", "--add-subuids", ids, "--add-subgids", ids, ROOTLESS_ACCOUNT]
             subprocess.run(argv, check=True)
         _prepare_home()
+        _forget_the_dead()
 
 
 def _prepare_home() -> None:
@@ -90,6 +92,20 @@ def _prepare_home() -> None:
     RUNTIME.chmod(0o700)
     write_new(config / "containers.conf", containers_conf(this_machine()))
     write_new(config / "storage.conf", storage_conf(str(ROOTLESS_STORE), str(RUNTIME / "containers")))
+
+
+def _forget_the_dead() -> None:
+    """Clear what a boot clears, where the machine was stopped with containers running and /run is on its disk.
+
+    Podman looks for the user namespace of the account in the containers that it believes to run; where all of them
+    are gone it refuses every command.
+    """
+    podman = rootless_podman()
+    if "podman system migrate" not in podman.run("ps", check=False).stderr:
+        return
+    shutil.rmtree(RUNTIME)
+    _prepare_home()
+    podman.run("rm", "--all", "--force", "--time", "0")
 
 
 def rootless_podman() -> Podman:
