@@ -138,7 +138,10 @@ class Lease:
 
 @frozen
 class Attempt:
-    """One try. Its number is the fencing token of every write about it."""
+    """One try. Its number is the fencing token of every write about it.
+
+    One that has ended without an outcome was given back before anything ran, and counts as no try.
+    """
 
     number: int
     worker: str
@@ -162,7 +165,14 @@ class Stop:
 
 @frozen
 class Job:
-    """A job in the queue, with its whole story."""
+    """A job in the queue, with its whole story.
+
+    Args:
+        line: Since when it stands in line, for ageing: when it was submitted, but never before the job before it,
+            so that a wall clock that was set wrong lets nobody starve.
+        revision: Of the queue, at the last change of this job.
+        home: The host that holds its snapshot, where several hosts share the queue.
+    """
 
     id: int
     user: str
@@ -173,6 +183,9 @@ class Job:
     stop: Stop | None = None
     lease: Lease | None = None
     ended_at: float | None = None
+    line: float = 0.0
+    revision: int = 0
+    home: str = ""
 
     @property
     def attempt(self) -> Attempt | None:

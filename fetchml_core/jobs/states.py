@@ -1,16 +1,16 @@
 """The states of a job, and what may follow what.
 
-    state      submit  claim     start    stop       finish  requeue  hold  release
+    state      submit  claim     start    stop       finish  requeue  return  hold    release
     (none)     queued
-    queued             starting           cancelled                   held
-    held                                  cancelled                         queued
-    starting                     running  stopping   *       queued
+    queued             starting           cancelled                           held    (same)
+    held                                  cancelled                           (same)  queued
+    starting                     running  stopping   *       queued   queued
     running                               stopping   *       queued
     stopping                              stopping   *       queued
     final                                 (same)
 
-``*`` is the final state that the outcome names. A final job stays as it is: stopping it again is no error, so
-that ``ml cancel`` can be repeated; everything else is refused with both states named.
+``*`` is the final state that the outcome names. A wish that is fulfilled already is no error, so that ``ml cancel``,
+``hold`` and ``release`` can be repeated; everything else is refused with both states named.
 """
 
 from __future__ import annotations
@@ -57,18 +57,25 @@ class Step(Enum):
     STOP = "stop"
     FINISH = "finish"
     REQUEUE = "requeue"
+    RETURN = "return"
     HOLD = "hold"
     RELEASE = "release"
 
 
 _NEXT: dict[State, dict[Step, State | frozenset[State]]] = {
-    State.QUEUED: {Step.CLAIM: State.STARTING, Step.STOP: State.CANCELLED, Step.HOLD: State.HELD},
-    State.HELD: {Step.STOP: State.CANCELLED, Step.RELEASE: State.QUEUED},
+    State.QUEUED: {
+        Step.CLAIM: State.STARTING,
+        Step.STOP: State.CANCELLED,
+        Step.HOLD: State.HELD,
+        Step.RELEASE: State.QUEUED,
+    },
+    State.HELD: {Step.STOP: State.CANCELLED, Step.HOLD: State.HELD, Step.RELEASE: State.QUEUED},
     State.STARTING: {
         Step.START: State.RUNNING,
         Step.STOP: State.STOPPING,
         Step.FINISH: FINAL,
         Step.REQUEUE: State.QUEUED,
+        Step.RETURN: State.QUEUED,
     },
     State.RUNNING: {Step.STOP: State.STOPPING, Step.FINISH: FINAL, Step.REQUEUE: State.QUEUED},
     State.STOPPING: {Step.STOP: State.STOPPING, Step.FINISH: FINAL, Step.REQUEUE: State.QUEUED},

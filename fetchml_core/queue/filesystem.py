@@ -17,9 +17,12 @@ from __future__ import annotations
 import contextlib
 import os
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+
+from attrs import evolve
 
 from fetchml_core.clock import Clock
 from fetchml_core.errors import HostError, explain_os_error
@@ -27,19 +30,35 @@ from fetchml_core.fsio import locked, make_folder, read_plain_file, write_durabl
 from fetchml_core.jobs.job import Job, JobSpec, Lease, Stop
 from fetchml_core.jobs.states import State
 
-from .base import Change, Choose, Properties, claim_order
+from .base import (
+    ALL,
+    Change,
+    Choose,
+    Damage,
+    Filter,
+    Pause,
+    Properties,
+    Stored,
+    Watch,
+    boot_lease,
+    boot_lease_ended,
+    claim_order,
+    select,
+)
 from .moves import (
     Event,
     advance_event,
     apply,
     claim_event,
+    hold_event,
+    release_event,
     same_or_refuse,
     stop_event,
     submit_event,
     submitted,
     unknown_job,
 )
-from .stored import Stored, decode, encode
+from .stored import decode, encode
 
 PROPERTIES = Properties("filesystem", survives_power_cut=True, several_hosts=False)
 MAGIC = b"FETCHML-JOB "
@@ -70,6 +89,11 @@ class FilesystemQueue:
         """See `Queue.properties`."""
         return PROPERTIES
 
+    @property
+    def home(self) -> str:
+        """See `Queue.home`."""
+        return ""
+
     def submit(self, spec: JobSpec, *, user: str, key: str) -> Job:
         """See `Queue.submit`."""
         with self._changing():
@@ -77,7 +101,8 @@ class FilesystemQueue:
                 if (stored.job.user, stored.key) == (user, key):
                     return same_or_refuse(stored.job, key, spec)
             job_id = self._next_id()
-            event = submit_event(job_id, spec, user, key, self._clock.now())
+            line = max((stored.job.line for _, stored in self._known.values()), default=0.0)
+            event = submit_event(job_id, spec, user, key, self._clock.now(), line)
             write_durably(self._folder / "last", b"%d\n" % job_id)
             return self._store(Stored(key, submitted(event)))
 
@@ -101,13 +126,76 @@ class FilesystemQueue:
         """See `Queue.stop`."""
         return self._change(job_id, lambda job: stop_event(job, stop, self._clock.now()))
 
+    def hold(self, job_id: int) -> Job:
+        """See `Queue.hold`."""
+        return self._change(job_id, lambda job: hold_event(job, self._clock.now()))
+
+    def release(self, job_id: int) -> Job:
+        """See `Queue.release`."""
+        return self._change(job_id, lambda job: release_event(job, self._clock.now()))
+
+    def lease(self, worker: str, seconds: float) -> Lease:
+        """See `Queue.lease`."""
+        return boot_lease(self._clock, worker, seconds)
+
+    def lease_ended(self, lease: Lease) -> bool:
+        """See `Queue.lease_ended`."""
+        return boot_lease_ended(self._clock, lease)
+
+    def submit_array(self, specs: Sequence[JobSpec], *, user: str, key: str) -> list[Job]:
+        """See `Queue.submit_array`."""
+        return [self.submit(spec, user=user, key=f"{key}/{n}") for n, spec in enumerate(specs)]
+
+    def watch(self) -> Watch:
+        """See `Queue.watch`."""
+        raise NotImplementedError
+
+    def pause(self, pause: Pause) -> None:
+        """See `Queue.pause`."""
+        raise NotImplementedError
+
+    def resume(self) -> None:
+        """See `Queue.resume`."""
+        raise NotImplementedError
+
+    def paused(self) -> Pause | None:
+        """See `Queue.paused`."""
+        return None
+
+    def export(self) -> Iterator[Stored]:
+        """See `Queue.export`."""
+        raise NotImplementedError
+
+    def adopt(self, stored: Sequence[Stored]) -> None:
+        """See `Queue.adopt`."""
+        raise NotImplementedError
+
+    def check(self, *, repair: bool = False) -> Sequence[Damage]:
+        """See `Queue.check`."""
+        raise NotImplementedError
+
     def get(self, job_id: int) -> Job:
         """See `Queue.get`."""
         with self._reading():
             return self._one(job_id).job
 
-    def jobs(self) -> Sequence[Job]:
+    def jobs(
+        self, wanted: Filter = ALL, *, newest: bool = False, after: int = 0, limit: int | None = None
+    ) -> Sequence[Job]:
         """See `Queue.jobs`."""
+        return select(self._everything(), wanted, newest=newest, after=after, limit=limit)
+
+    def counts(self) -> dict[State, int]:
+        """See `Queue.counts`."""
+        found = Counter(job.state for job in self._everything())
+        return {state: found[state] for state in State}
+
+    def changes(self, after: int, *, limit: int = 1000) -> Sequence[Job]:
+        """See `Queue.changes`."""
+        changed = [job for job in self._everything() if job.revision > after]
+        return sorted(changed, key=lambda job: job.revision)[:limit]
+
+    def _everything(self) -> Sequence[Job]:
         with self._reading():
             return [stored.job for stored in self._all()]
 
@@ -151,21 +239,23 @@ class FilesystemQueue:
 
     def _store(self, stored: Stored) -> Job:
         """Write a job. The revision goes first: a change that nobody hears of would be worse than a false alarm."""
+        stored = evolve(stored, job=evolve(stored.job, revision=self._count_up()))
         body = encode(stored).encode("ascii")
-        self._count_up()
         path = self._jobs / str(stored.job.id)
         write_durably(path, _framed(body))
         return stored.job
 
-    def _count_up(self) -> None:
-        """Raise the revision; written in place, as it is read without the lock."""
+    def _count_up(self) -> int:
+        """Raise the revision and return it; written in place, as it is read without the lock."""
+        revision = self.revision() + 1
         fd = os.open(
             self._folder / "revision", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
         )
         try:
-            os.pwrite(fd, (self.revision() + 1).to_bytes(8, "big"), 0)
+            os.pwrite(fd, revision.to_bytes(8, "big"), 0)
         finally:
             os.close(fd)
+        return revision
 
     def _one(self, job_id: int) -> Stored:
         path = self._jobs / str(job_id)

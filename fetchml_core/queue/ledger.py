@@ -18,8 +18,10 @@ class Ledger:
 
     def __init__(self) -> None:
         self.jobs: dict[int, Job] = {}
+        self.revision = 0
+        self.line = 0.0
         self._keys: dict[tuple[str, str], int] = {}
-        self._line: list[tuple[int, int]] = []
+        self._line: list[tuple[float, int]] = []
 
     @property
     def queued(self) -> Sequence[Job]:
@@ -56,13 +58,15 @@ class Ledger:
         if job.state is State.QUEUED:
             bisect.insort(self._line, claim_order(job))
         self.jobs[job.id] = job
+        self.revision = max(self.revision, job.revision)
+        self.line = max(self.line, job.line)
         return job
 
 
 class _Line(Sequence[Job]):
     """The queued jobs, looked up one by one: who takes the first does not pay for the rest."""
 
-    def __init__(self, order: list[tuple[int, int]], jobs: dict[int, Job]) -> None:
+    def __init__(self, order: list[tuple[float, int]], jobs: dict[int, Job]) -> None:
         self._order = order
         self._jobs = jobs
 

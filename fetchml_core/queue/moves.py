@@ -5,13 +5,18 @@ job that follows. An engine reads a job, asks here, and stores either the event 
 else can come between.
 
     e        further fields
-    submit   user key spec at
+    submit   user key spec at line [home]
     claim    lease at
     beat     attempt lease
     start    attempt launch lease at
     finish   attempt outcome at
     requeue  attempt outcome at
+    return   attempt at
     stop     stop at
+    hold     at
+    release  at
+
+The engine adds ``n``, the queue's revision with this event; a beat has none.
 """
 
 from __future__ import annotations
@@ -25,7 +30,7 @@ from fetchml_core.errors import HostError, InputError, NotFoundError
 from fetchml_core.jobs.job import Attempt, Job, JobSpec, Launched, Lease, Outcome, Stop
 from fetchml_core.jobs.states import State, Step, follow
 
-from .base import Beat, Change, Finished, Started
+from .base import Beat, Change, Finished, Pause, Requeued, Started
 
 Event = dict[str, Any]
 
@@ -51,12 +56,36 @@ def same_or_refuse(job: Job, key: str, spec: JobSpec) -> Job:
     return job
 
 
+def refuse_if_moved(pause: Pause | None) -> None:
+    """Refuse a new job where the queue has moved.
+
+    Raises:
+        HostError: ``queue-moved``.
+    """
+    if pause is not None and pause.moved_to:
+        raise HostError(
+            "queue-moved",
+            f"this queue was moved to {pause.moved_to} and takes no more jobs",
+            hint=f"write queue.type: {pause.moved_to} into the host's files, or take it back: ml queue resume",
+        )
+
+
 # --- wishes: what event would do it ---
 
 
-def submit_event(job_id: int, spec: JobSpec, user: str, key: str, at: float) -> Event:
-    """Return the event that accepts a job."""
-    return {"e": "submit", "id": job_id, "user": user, "key": key, "spec": to_data(spec), "at": at}
+def submit_event(job_id: int, spec: JobSpec, user: str, key: str, at: float, line: float) -> Event:
+    """Return the event that accepts a job.
+
+    Args:
+        job_id: Its id.
+        spec: What was asked for.
+        user: By whom.
+        key: Under which idempotency key.
+        at: The time, in seconds since the epoch.
+        line: `Job.line` of the job before it.
+    """
+    event = {"e": "submit", "id": job_id, "user": user, "key": key, "spec": to_data(spec), "at": at}
+    return {**event, "line": max(at, line)}
 
 
 def claim_event(job: Job, lease: Lease, at: float) -> Event:
@@ -91,8 +120,21 @@ def advance_event(job: Job, attempt: int, change: Change, at: float) -> Event:
     if isinstance(change, Finished):
         follow(job.state, Step.FINISH, change.outcome.state)
         return {**event, "e": "finish", "outcome": to_data(change.outcome), "at": at}
-    follow(job.state, Step.REQUEUE)
-    return {**event, "e": "requeue", "outcome": to_data(change.outcome), "at": at}
+    if isinstance(change, Requeued):
+        follow(job.state, Step.REQUEUE)
+        return {**event, "e": "requeue", "outcome": to_data(change.outcome), "at": at}
+    follow(job.state, Step.RETURN)
+    return {**event, "e": "return", "at": at}
+
+
+def hold_event(job: Job, at: float) -> Event | None:
+    """Return the event that keeps a job from being claimed, None where it is held already."""
+    return None if follow(job.state, Step.HOLD) is job.state else {"e": "hold", "id": job.id, "at": at}
+
+
+def release_event(job: Job, at: float) -> Event | None:
+    """Return the event that lets a job be claimed again, None where it may be already."""
+    return None if follow(job.state, Step.RELEASE) is job.state else {"e": "release", "id": job.id, "at": at}
 
 
 def stop_event(job: Job, stop: Stop, at: float) -> Event | None:
@@ -108,13 +150,22 @@ def stop_event(job: Job, stop: Stop, at: float) -> Event | None:
 
 def submitted(event: Event) -> Job:
     """Return the job that a ``submit`` event accepts."""
-    return Job(event["id"], event["user"], from_data(event["spec"], JobSpec), event["at"])
+    at: float = event["at"]
+    return Job(
+        event["id"],
+        event["user"],
+        from_data(event["spec"], JobSpec),
+        at,
+        line=event.get("line", at),
+        revision=event.get("n", 0),
+        home=event.get("home", ""),
+    )
 
 
 def apply(job: Job, event: Event) -> Job:
     """Return what *job* becomes by any other event; one of a newer version's kind changes nothing."""
     handler = _HANDLERS.get(event["e"])
-    return handler(job, event) if handler else job
+    return evolve(handler(job, event), revision=event.get("n", job.revision)) if handler else job
 
 
 def _claim(job: Job, event: Event) -> Job:
@@ -145,6 +196,19 @@ def _requeue(job: Job, event: Event) -> Job:
     return evolve(job, state=State.QUEUED, lease=None, attempts=attempts, stop=None)
 
 
+def _return(job: Job, event: Event) -> Job:
+    attempts = _newest(job, ended_at=event["at"])
+    return evolve(job, state=State.QUEUED, lease=None, attempts=attempts)
+
+
+def _hold(job: Job, _: Event) -> Job:
+    return evolve(job, state=State.HELD)
+
+
+def _release(job: Job, _: Event) -> Job:
+    return evolve(job, state=State.QUEUED)
+
+
 def _stop(job: Job, event: Event) -> Job:
     stop = from_data(event["stop"], Stop)
     state = follow(job.state, Step.STOP)
@@ -161,5 +225,8 @@ _HANDLERS = {
     "start": _start,
     "finish": _finish,
     "requeue": _requeue,
+    "return": _return,
     "stop": _stop,
+    "hold": _hold,
+    "release": _release,
 }

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from fetchml_core.clock import Clock
 from fetchml_core.jobs.job import Job, JobSpec, Lease, Stop
+from fetchml_core.jobs.states import State
 
-from .base import Change, Choose, Properties
+from .base import (
+    ALL,
+    Change,
+    Choose,
+    Damage,
+    Filter,
+    Pause,
+    Properties,
+    Stored,
+    Watch,
+    boot_lease,
+    boot_lease_ended,
+    select,
+)
 from .journal import Journal, Written
 from .ledger import Ledger
-from .moves import Event, advance_event, claim_event, stop_event, submit_event
+from .moves import Event, advance_event, claim_event, hold_event, release_event, stop_event, submit_event
 
 PROPERTIES = Properties("native", survives_power_cut=True, several_hosts=False)
 
@@ -34,6 +49,11 @@ class NativeQueue:
         """See `Queue.properties`."""
         return PROPERTIES
 
+    @property
+    def home(self) -> str:
+        """See `Queue.home`."""
+        return ""
+
     def submit(self, spec: JobSpec, *, user: str, key: str) -> Job:
         """See `Queue.submit`."""
         with self._journal.lock():
@@ -41,7 +61,7 @@ class NativeQueue:
             known = self._ledger.find_key(user, key, spec)
             if known is None:
                 job, written = self._write(
-                    submit_event(self._ledger.next_id, spec, user, key, self._clock.now())
+                    submit_event(self._ledger.next_id, spec, user, key, self._clock.now(), self._ledger.line)
                 )
         if known is not None:
             self._journal.settle_what_was_read()
@@ -72,13 +92,76 @@ class NativeQueue:
         """See `Queue.stop`."""
         return self._change(job_id, lambda job: stop_event(job, stop, self._clock.now()))
 
+    def hold(self, job_id: int) -> Job:
+        """See `Queue.hold`."""
+        return self._change(job_id, lambda job: hold_event(job, self._clock.now()))
+
+    def release(self, job_id: int) -> Job:
+        """See `Queue.release`."""
+        return self._change(job_id, lambda job: release_event(job, self._clock.now()))
+
+    def lease(self, worker: str, seconds: float) -> Lease:
+        """See `Queue.lease`."""
+        return boot_lease(self._clock, worker, seconds)
+
+    def lease_ended(self, lease: Lease) -> bool:
+        """See `Queue.lease_ended`."""
+        return boot_lease_ended(self._clock, lease)
+
+    def submit_array(self, specs: Sequence[JobSpec], *, user: str, key: str) -> list[Job]:
+        """See `Queue.submit_array`."""
+        return [self.submit(spec, user=user, key=f"{key}/{n}") for n, spec in enumerate(specs)]
+
+    def watch(self) -> Watch:
+        """See `Queue.watch`."""
+        raise NotImplementedError
+
+    def pause(self, pause: Pause) -> None:
+        """See `Queue.pause`."""
+        raise NotImplementedError
+
+    def resume(self) -> None:
+        """See `Queue.resume`."""
+        raise NotImplementedError
+
+    def paused(self) -> Pause | None:
+        """See `Queue.paused`."""
+        return None
+
+    def export(self) -> Iterator[Stored]:
+        """See `Queue.export`."""
+        raise NotImplementedError
+
+    def adopt(self, stored: Sequence[Stored]) -> None:
+        """See `Queue.adopt`."""
+        raise NotImplementedError
+
+    def check(self, *, repair: bool = False) -> Sequence[Damage]:
+        """See `Queue.check`."""
+        raise NotImplementedError
+
     def get(self, job_id: int) -> Job:
         """See `Queue.get`."""
         self._refresh()
         return self._ledger.get(job_id)
 
-    def jobs(self) -> Sequence[Job]:
+    def jobs(
+        self, wanted: Filter = ALL, *, newest: bool = False, after: int = 0, limit: int | None = None
+    ) -> Sequence[Job]:
         """See `Queue.jobs`."""
+        return select(self._everything(), wanted, newest=newest, after=after, limit=limit)
+
+    def counts(self) -> dict[State, int]:
+        """See `Queue.counts`."""
+        found = Counter(job.state for job in self._everything())
+        return {state: found[state] for state in State}
+
+    def changes(self, after: int, *, limit: int = 1000) -> Sequence[Job]:
+        """See `Queue.changes`."""
+        changed = [job for job in self._everything() if job.revision > after]
+        return sorted(changed, key=lambda job: job.revision)[:limit]
+
+    def _everything(self) -> Sequence[Job]:
         self._refresh()
         return list(self._ledger.jobs.values())
 
@@ -114,5 +197,7 @@ class NativeQueue:
 
     def _write(self, event: Event) -> tuple[Job, Written]:
         """Append *event* and let it be true here; it counts once it is settled. The caller holds the lock."""
+        if event["e"] != "beat":
+            event["n"] = self._ledger.revision + 1
         written = self._journal.append(event)
         return self._ledger.apply(event), written

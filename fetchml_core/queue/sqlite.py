@@ -16,27 +16,46 @@ import os
 import sqlite3
 import threading
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+
+from attrs import evolve
 
 from fetchml_core.clock import Clock
 from fetchml_core.errors import FetchError, HostError, explain_os_error
 from fetchml_core.fsio import make_folder, sync_folder
 from fetchml_core.jobs.job import Job, JobSpec, Lease, Stop
+from fetchml_core.jobs.states import State
 
-from .base import Change, Choose, Properties
+from .base import (
+    ALL,
+    Change,
+    Choose,
+    Damage,
+    Filter,
+    Pause,
+    Properties,
+    Stored,
+    Watch,
+    boot_lease,
+    boot_lease_ended,
+    select,
+)
 from .moves import (
     Event,
     advance_event,
     apply,
     claim_event,
+    hold_event,
+    release_event,
     same_or_refuse,
     stop_event,
     submit_event,
     submitted,
     unknown_job,
 )
-from .stored import Stored, decode, encode
+from .stored import decode, encode
 
 PROPERTIES = Properties("sqlite", survives_power_cut=True, several_hosts=False)
 APPLICATION = 0x464D4C51
@@ -81,6 +100,11 @@ class SqliteQueue:
         """See `Queue.properties`."""
         return PROPERTIES
 
+    @property
+    def home(self) -> str:
+        """See `Queue.home`."""
+        return ""
+
     def submit(self, spec: JobSpec, *, user: str, key: str) -> Job:
         """See `Queue.submit`."""
         with self._changing() as db:
@@ -88,7 +112,7 @@ class SqliteQueue:
             if known is not None:
                 return same_or_refuse(self._decode(known[0]).job, key, spec)
             last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'").fetchone()
-            event = submit_event((last[0] if last else 0) + 1, spec, user, key, self._clock.now())
+            event = submit_event((last[0] if last else 0) + 1, spec, user, key, self._clock.now(), 0.0)
             return _store(db, Stored(key, submitted(event)))
 
     def claim(self, choose: Choose, lease: Lease) -> Job | None:
@@ -111,13 +135,76 @@ class SqliteQueue:
         """See `Queue.stop`."""
         return self._change(job_id, lambda job: stop_event(job, stop, self._clock.now()))
 
+    def hold(self, job_id: int) -> Job:
+        """See `Queue.hold`."""
+        return self._change(job_id, lambda job: hold_event(job, self._clock.now()))
+
+    def release(self, job_id: int) -> Job:
+        """See `Queue.release`."""
+        return self._change(job_id, lambda job: release_event(job, self._clock.now()))
+
+    def lease(self, worker: str, seconds: float) -> Lease:
+        """See `Queue.lease`."""
+        return boot_lease(self._clock, worker, seconds)
+
+    def lease_ended(self, lease: Lease) -> bool:
+        """See `Queue.lease_ended`."""
+        return boot_lease_ended(self._clock, lease)
+
+    def submit_array(self, specs: Sequence[JobSpec], *, user: str, key: str) -> list[Job]:
+        """See `Queue.submit_array`."""
+        return [self.submit(spec, user=user, key=f"{key}/{n}") for n, spec in enumerate(specs)]
+
+    def watch(self) -> Watch:
+        """See `Queue.watch`."""
+        raise NotImplementedError
+
+    def pause(self, pause: Pause) -> None:
+        """See `Queue.pause`."""
+        raise NotImplementedError
+
+    def resume(self) -> None:
+        """See `Queue.resume`."""
+        raise NotImplementedError
+
+    def paused(self) -> Pause | None:
+        """See `Queue.paused`."""
+        return None
+
+    def export(self) -> Iterator[Stored]:
+        """See `Queue.export`."""
+        raise NotImplementedError
+
+    def adopt(self, stored: Sequence[Stored]) -> None:
+        """See `Queue.adopt`."""
+        raise NotImplementedError
+
+    def check(self, *, repair: bool = False) -> Sequence[Damage]:
+        """See `Queue.check`."""
+        raise NotImplementedError
+
     def get(self, job_id: int) -> Job:
         """See `Queue.get`."""
         with self._reading() as db:
             return self._one(db, job_id).job
 
-    def jobs(self) -> Sequence[Job]:
+    def jobs(
+        self, wanted: Filter = ALL, *, newest: bool = False, after: int = 0, limit: int | None = None
+    ) -> Sequence[Job]:
         """See `Queue.jobs`."""
+        return select(self._everything(), wanted, newest=newest, after=after, limit=limit)
+
+    def counts(self) -> dict[State, int]:
+        """See `Queue.counts`."""
+        found = Counter(job.state for job in self._everything())
+        return {state: found[state] for state in State}
+
+    def changes(self, after: int, *, limit: int = 1000) -> Sequence[Job]:
+        """See `Queue.changes`."""
+        changed = [job for job in self._everything() if job.revision > after]
+        return sorted(changed, key=lambda job: job.revision)[:limit]
+
+    def _everything(self) -> Sequence[Job]:
         with self._reading() as db:
             return [stored.job for stored in self._all(db, "ORDER BY id")]
 
@@ -259,11 +346,12 @@ class SqliteQueue:
 
 def _store(db: sqlite3.Connection, stored: Stored) -> Job:
     """Write a job inside a transaction."""
-    job = stored.job
+    db.execute("UPDATE counter SET revision = revision + 1")
+    job = evolve(stored.job, revision=db.execute("SELECT revision FROM counter").fetchone()[0])
+    stored = evolve(stored, job=job)
     db.execute(
         "INSERT INTO jobs (id, state, priority, user, key, record) VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (id) DO UPDATE SET state = excluded.state, record = excluded.record",
         (job.id, job.state.value, job.spec.priority, job.user, stored.key, encode(stored)),
     )
-    db.execute("UPDATE counter SET revision = revision + 1")
     return job

@@ -9,18 +9,10 @@ from __future__ import annotations
 
 import json
 
-from attrs import frozen
-
 from fetchml_core.convert import from_data, to_data
 from fetchml_core.jobs.job import Job
 
-
-@frozen
-class Stored:
-    """A job with the key it came under."""
-
-    key: str
-    job: Job
+from .base import Stored
 
 
 def encode(stored: Stored) -> str:

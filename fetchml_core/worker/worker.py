@@ -19,7 +19,7 @@ from fetchml_core.fsio import try_lock
 from fetchml_core.jobs.job import Job, Launched, Lease, Outcome, Stop
 from fetchml_core.jobs.states import State
 from fetchml_core.launcher.base import Launcher
-from fetchml_core.queue.base import Beat, Change, Started, lease_ended
+from fetchml_core.queue.base import Beat, Change, Started
 from fetchml_core.service.host import Host
 
 from .outcome import end_of
@@ -116,14 +116,13 @@ class Worker:
 
     def _take_up(self, jobs: Sequence[Job]) -> None:
         """Go on with attempts that this worker left when it ended; end those whose other worker is gone."""
-        boot = self._host.clock.boot()
         for job in jobs:
             if not job.state.active or job.id in self._runners or job.lease is None:
                 continue
             if job.lease.worker == self._id:
                 self._log.info("job %d: taking up attempt %d", job.id, len(job.attempts))
                 self._watch(job)
-            elif lease_ended(job.lease, boot.boot_id, boot.seconds):
+            elif self._host.queue.lease_ended(job.lease):
                 self._give_up_for(job)
 
     def _give_up_for(self, job: Job) -> None:
@@ -172,8 +171,7 @@ class Worker:
         return Started(launch, self._lease())
 
     def _lease(self) -> Lease:
-        boot = self._host.clock.boot()
-        return Lease(self._id, boot.boot_id, boot.seconds + self._host.worker.task_lease_duration.seconds)
+        return self._host.queue.lease(self._id, self._host.worker.task_lease_duration.seconds)
 
     def _beat(self) -> None:
         """Renew the leases in time."""

@@ -11,7 +11,7 @@ from fetchml_core.clock import BootTime
 from fetchml_core.errors import FetchError
 from fetchml_core.jobs.job import JobSpec, Launched, Lease, Outcome, Stop
 from fetchml_core.jobs.states import State
-from fetchml_core.queue.base import Beat, Finished, Requeued, Started, lease_ended
+from fetchml_core.queue.base import Beat, Finished, Requeued, Started
 
 SPEC = JobSpec(name="train", argv=("python3", "train.py"), snapshot="a" * 64)
 LEASE = Lease("box1", "boot-1", 100.0)
@@ -218,6 +218,15 @@ class QueueContract:
         assert other.revision() > before
         assert other.revision() == other.revision()
 
+    def test_lease_ends_with_time_or_boot(self, queue, clock):
+        """A lease counts in its own boot only."""
+        lease = queue.lease("box1", 100.0)
+        clock.time += 100.0
+        assert not queue.lease_ended(lease)
+        assert queue.lease_ended(evolve(lease, boot_id="boot-2"))
+        clock.time += 0.1
+        assert queue.lease_ended(lease)
+
     def test_processes_never_share_an_attempt(self, open_queue):
         """Four processes that claim at once get every job exactly once."""
         queue = open_queue()
@@ -240,10 +249,3 @@ def _claim_all(open_queue, number, results):
     while (job := queue.claim(first, Lease(f"w{number}", "boot-1", 1e9))) is not None:
         mine.append(job.id)
     results.put(mine)
-
-
-def test_lease_ends_with_time_or_boot():
-    """A lease counts in its own boot only."""
-    assert not lease_ended(LEASE, "boot-1", 100.0)
-    assert lease_ended(LEASE, "boot-1", 100.1)
-    assert lease_ended(LEASE, "boot-2", 1.0)
