@@ -334,7 +334,12 @@ def claim_order(job: Job) -> tuple[float, int]:
 
     It never changes, as all jobs age alike.
     """
-    return (job.line or job.submitted_at) - job.spec.priority * AGEING_S, job.id
+    return place_in_line(job.line or job.submitted_at, job.spec.priority, job.id)
+
+
+def place_in_line(line: float, priority: int, job_id: int) -> tuple[float, int]:
+    """Return `claim_order` of a job of which only this is known."""
+    return line - priority * AGEING_S, job_id
 
 
 def boot_lease(clock: Clock, worker: str, seconds: float) -> Lease:

@@ -1,30 +1,40 @@
-"""An append-only file of checksummed records: the native queue's memory.
+"""An append-only file of checksummed records: the native queue's memory of the jobs that live.
 
     <folder>/
         journal   line     meaning
-                  first    FETCHML-QUEUE 1
+                  first    FETCHML-QUEUE 2 GENERATION BASE: how often it was begun anew, and how many bytes of records
+                           it began with, in decimal. FETCHML-QUEUE 1 is older and has neither
                   others   CRC LENGTH JSON: CRC-32 of the JSON in 8 hex digits, its bytes in decimal, one event
+                  rest     zeros: room that is reserved ahead, as a file that does not grow is synced faster
         lock      held (flock) to append, shared to read
-        synced    how far the journal is known to be on disk, in this boot of the machine:
+        state     what holds in this boot of the machine:
 
-                  offset  size  field    meaning
-                  0       8     magic    FMLSYNC1
-                  8       16    boot     first half of the SHA-256 of the boot id; of another boot the rest is void
-                  24      8     epoch    one higher with every cut, big-endian
-                  32      8     end      bytes of the journal that a sync has reached, big-endian
+                  offset  size  field       meaning
+                  0       8     magic       FMLSTAT2
+                  8       16    boot        first half of the SHA-256 of the boot id; of another boot the rest is void
+                  24      8     generation  of the journal, big-endian as all; of another one the rest is void
+                  32      8     epoch       one higher whenever something was taken back
+                  40      8     end         where the records end at least
+                  48      8     synced      how far a sync has reached
+                  56      4     crc         CRC-32 of the rest, as it is read without the lock, too
 
-A record counts once it and its newline are on disk. A last line without newline is a write that was cut by a
-crash: it was never acknowledged, and the next writer removes it. Anything else that does not check is damage,
+The records end with the first zero, or with a last line that has no newline: a write that was cut and never
+acknowledged, which the next writer removes. There are none before `end`. Anything else that does not check is damage,
 and is reported with its place rather than skipped: a queue that forgets is worse than one that stops.
 
 Records are appended under the lock and synced after it, so that writers who come at the same time share the work of
 the disk: a sync reaches all that was appended before it. Who reads what is not synced yet syncs it first. A failed
 sync is never tried again, since the kernel may have dropped the pages: the journal is cut back to what is known to be
 on disk, the epoch tells everybody to read anew, and whoever had appended the rest learns that it did not happen.
+
+A journal that begins anew is a file of its own that takes the old one's name once it is on disk; everybody sees by the
+file's inode that it is another one.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -32,43 +42,73 @@ import struct
 import weakref
 import zlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from attrs import frozen
 
 from fetchml_core.errors import HostError, explain_os_error
-from fetchml_core.fsio import locked, make_folder, sync_folder, write_all
+from fetchml_core.fsio import make_folder, sync_folder
 
-HEADER = b"FETCHML-QUEUE 1\n"
-_MAGIC = b"FETCHML-QUEUE "
+from .lock import QueueLock
+
+Event = dict[str, Any]
+MAGIC = b"FETCHML-QUEUE "
+VERSIONS = (1, 2)
+RESERVE = 256 << 10
+"""How much room is reserved ahead at a time."""
+_SHORTEST = 64
+"""No journal with a record in it is as short as this."""
+_PAGE = 4096
+_STATE = struct.Struct(">8s16sQQQQ")
+_CRC = struct.Struct(">L")
+_STATE_MAGIC = b"FMLSTAT2"
+to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
 
 
-_SYNCED = struct.Struct(">8s16sQQ")
-_SYNCED_MAGIC = b"FMLSYNC1"
+class _File:
+    """One journal file, open as long as anybody needs it."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.inode = os.fstat(fd).st_ino
+        weakref.finalize(self, os.close, fd)
 
 
 @frozen
-class Written:
-    """A record that was appended and is not known to be on disk yet."""
+class Header:
+    """The first line of a journal."""
 
-    start: int
-    line: bytes
+    version: int = 2
+    generation: int = 0
+    base: int = 0
+
+    def __bytes__(self) -> bytes:
+        return b"%s%d %d %d\n" % (MAGIC, self.version, self.generation, self.base)
+
+
+class State(NamedTuple):
+    """What the file of that name says; an `end` of 0 where nothing is known."""
+
+    generation: int
     epoch: int
+    end: int
+    synced: int
+
+
+class Written(NamedTuple):
+    """Records that were appended and are not known to be on disk yet."""
+
+    file: _File
+    generation: int
+    epoch: int
+    start: int
+    data: bytes
 
     @property
     def end(self) -> int:
-        """Where it ends in the journal."""
-        return self.start + len(self.line)
-
-
-@frozen
-class Synced:
-    """What the file of that name says."""
-
-    epoch: int
-    end: int
+        """Where they end in the journal."""
+        return self.start + len(self.data)
 
 
 class Journal:
@@ -82,12 +122,16 @@ class Journal:
     def __init__(self, folder: Path, boot_id: str) -> None:
         self._folder = folder
         self._path = folder / "journal"
-        self._lock = folder / "lock"
+        self._lock = QueueLock(folder / "lock")
         self._boot = hashlib.sha256(boot_id.encode()).digest()[:16]
-        self._fd = -1
-        self._synced_fd = -1
+        self._file: _File | None = None
+        self._state_fd = -1
+        self._header = Header()
+        self._header_size = 0
         self._read = 0
+        self._reserved = 0
         self._epoch = 0
+        self._rest = False
         self._failed = False
 
     @property
@@ -95,72 +139,170 @@ class Journal:
         """The file."""
         return self._path
 
-    def size(self) -> int:
-        """Return the length of the file now."""
+    @property
+    def version(self) -> int:
+        """The format of the file that was read."""
+        return self._header.version
+
+    @property
+    def base(self) -> int:
+        """How many bytes of records it began with."""
+        return self._header.base
+
+    @property
+    def grown(self) -> int:
+        """How many bytes were appended since."""
+        return self._read - self._least()
+
+    # --- under the lock ---
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Inside it nobody else reads or writes."""
         try:
-            return self._path.stat().st_size
-        except FileNotFoundError:
-            return 0
+            if self._file is None:
+                make_folder(self._folder)
+            with self._lock.held():
+                yield
+        except OSError as error:
+            raise explain_os_error(error, "use the queue") from None
+
+    @contextlib.contextmanager
+    def lock_to_read(self) -> Iterator[bool]:
+        """Inside it nobody else writes; False where there is no queue yet: it makes none."""
+        if self._file is None and not self._lock.made:
+            yield False
+            return
+        try:
+            with self._lock.held(shared=True):
+                yield True
+        except OSError as error:
+            raise explain_os_error(error, "use the queue") from None
 
     def rewound(self) -> bool:
         """Whether what was read before no longer counts: forget it, `catch_up` begins anew. Asked under a lock."""
-        if self._fd < 0:
-            return False
-        epoch = self._synced().epoch
-        if epoch == self._epoch and os.fstat(self._fd).st_size >= self._read:
-            return False
-        self._epoch, self._read = epoch, 0
+        file = self._file
+        if file is not None:
+            state = self._state()
+            if state.epoch == self._epoch and self._is_current(file):
+                return False
+        self.forget()
         return True
 
-    def catch_up(self) -> Iterator[dict[str, Any]]:
-        """Yield the events since the last call, oldest first. The caller holds a lock."""
-        if self._fd < 0 and not self._open():
-            return
-        data = self._read_rest()
-        if self._read == 0:
-            data = self._check_header(data)
-        start = 0
-        while (end := data.find(b"\n", start)) >= 0:
-            event = _parse(data[start:end], self._path, self._read)
-            self._read += end + 1 - start
-            start = end + 1
-            yield event
+    def forget(self) -> None:
+        """Begin anew with the next `catch_up`."""
+        self._file = None
+        self._read = 0
 
-    def lock(self) -> AbstractContextManager[int]:
-        """Inside it nobody else reads or writes."""
-        try:
-            make_folder(self._folder)
-        except OSError as error:
-            raise explain_os_error(error, "make the queue's folder") from None
-        return locked(self._lock)
-
-    def lock_to_read(self) -> AbstractContextManager[int | None]:
-        """Inside it nobody else writes; where there is no queue yet, it makes none."""
-        return locked(self._lock, shared=True) if self._lock.exists() else nullcontext()
-
-    def append(self, event: dict[str, Any]) -> Written:
-        """Add *event*; it counts when `settle` has returned. The caller holds `lock` and has caught up.
+    def catch_up(self) -> Iterator[bytes]:
+        """Yield the events since the last call as JSON, oldest first. The caller holds a lock.
 
         Raises:
-            FetchError: it is not in the journal; the file is as it was before.
+            HostError: ``queue-damaged``, ``queue-format``.
+        """
+        if self._file is None and not self._open():
+            return
+        data = self._read_more()
+        start = 0
+        while (end := data.find(b"\n", start)) >= 0:
+            body = check_line(data[start:end])
+            if body is None:
+                raise damaged(self._path, self._read)
+            self._read += end + 1 - start
+            start = end + 1
+            yield body
+        if self._read < self._state().end:
+            raise damaged(self._path, self._read)
+        self._rest = self._rest or start != len(data)
+
+    def prepare(self) -> None:
+        """See that it is known where the journal ends, and how much is on disk. The caller holds `lock`, caught up.
+
+        After a boot nothing is known: all that was read is synced, so that a later failure cannot take it back.
         """
         if self._failed:
             raise HostError("queue-read-only", "a write to the queue failed before", context=str(self._path))
-        body = json.dumps(event, separators=(",", ":"), ensure_ascii=True).encode("ascii")
-        line = b"%08x %d %s\n" % (zlib.crc32(body), len(body), body)
+        if self._read == 0 or (self._state().end and not self._rest):
+            return  # nothing is there, or all is known
+        file = self._opened()
+        try:
+            os.ftruncate(file.fd, self._read)  # what a crash has left
+            self._rest = False
+            self._reserved = self._read
+            if not self._state().end:
+                os.fdatasync(file.fd)
+                sync_folder(self._folder)  # whoever began the journal anew may not have come to it
+                self._note(self._epoch, self._read, self._read)
+        except OSError as error:
+            raise explain_os_error(error, "write to the queue") from None
+
+    def append(self, lines: bytes) -> Written:
+        """Add records; they count when `settle` has returned. The caller holds `lock` and has called `prepare`.
+
+        Args:
+            lines: What `to_line` has made, joined.
+
+        Raises:
+            FetchError: they are not in the journal; it is as it was before.
+        """
         try:
             if self._read == 0:
                 self._create()
-            if os.fstat(self._fd).st_size != self._read:
-                os.ftruncate(self._fd, self._read)  # what a crash left half-written
-            os.lseek(self._fd, self._read, os.SEEK_SET)
-            write_all(self._fd, line)
+            file, start = self._opened(), self._read
+            end = start + len(lines)
+            self._reserve(file, end)
+            write_all_at(file.fd, lines, start)
+            state = self._state()
+            self._note(state.epoch, end, state.synced)
         except OSError as error:
-            self._undo(self._read)
+            self._take_back(self._read)
             raise explain_os_error(error, "write to the queue") from None
-        written = Written(self._read, line, self._epoch)
-        self._read = written.end
-        return written
+        self._read = end
+        return Written(file, self._header.generation, self._epoch, start, lines)
+
+    def sync(self) -> None:
+        """Make all that was read durable. The caller holds `lock` and has called `prepare`.
+
+        Raises:
+            FetchError: what was not on disk before is taken back.
+        """
+        state = self._state()
+        if state.synced >= self._read:
+            return
+        try:
+            os.fdatasync(self._opened().fd)
+        except OSError as error:
+            self._take_back(max(state.synced, self._least()))
+            raise explain_os_error(error, "write to the queue") from None
+        self._note(state.epoch, self._read, self._read)
+
+    def begin_anew(self, lines: bytes) -> None:
+        """Replace the journal by one that holds only *lines*, which say the same. The caller holds `lock`, synced.
+
+        Raises:
+            FetchError: one of the two is the journal; it is read anew.
+        """
+        header = Header(generation=self._header.generation + 1, base=len(lines))
+        temporary = self._path.with_name("journal.new")
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            file = _File(os.open(temporary, flags, 0o600))
+            write_all_at(file.fd, bytes(header) + lines, 0)
+            os.fsync(file.fd)
+            epoch, old = self._state().epoch, self._opened()
+            if self._header.version == 1:
+                # A process of that version does not see that the file is another one: let it stop at this line.
+                os.pwrite(old.fd, b"this queue has a newer format\n", self._read)
+            self.forget()
+            temporary.rename(self._path)
+            sync_folder(self._folder)
+        except OSError as error:
+            raise explain_os_error(error, "write to the queue") from None
+        end = len(bytes(header)) + len(lines)
+        self._header = header
+        self._note(epoch, end, end)
+
+    # --- without it ---
 
     def settle(self, written: Written) -> None:
         """Make *written* durable. Call it without the lock: others append meanwhile.
@@ -168,135 +310,249 @@ class Journal:
         Raises:
             FetchError: it did not happen; nobody will ever see it.
         """
+        os.sched_yield()  # somebody else's sync may be about to begin, which will do for both
+        if self._covers(written):
+            return
         try:
-            os.fdatasync(self._fd)
+            end = self._state().end
+            os.fdatasync(written.file.fd)
         except OSError as error:
-            with self.lock():
-                if self._synced().epoch == written.epoch:
-                    self._undo(self._synced().end, cut=True)
+            with self._lock.held():
+                state = self._state()
+                if state.epoch == written.epoch:
+                    if not self._is_current(written.file):
+                        return  # who began the journal anew has synced all that was in this one
+                    self._take_back(max(state.synced, self._least()), file=written.file)
             raise explain_os_error(error, "write to the queue") from None
-        with self.lock():
-            synced = self._synced()
-            if synced.epoch != written.epoch and not self._is_there(written):
-                raise HostError(
-                    "queue-write-lost",
-                    "the disk refused a write to the queue beside this one, which was taken back with it",
-                    context=str(self._path),
-                    hint="look at the disk (dmesg), then run the same command again",
-                )
-            if synced.end < written.end:
-                self._mark(synced.epoch, written.end)
+        if self._covers(written):
+            return
+        with self._lock.held():
+            state = self._state()
+            current = self._is_current(written.file)
+            if state.epoch != written.epoch:
+                if not (current and _is_there(written)):
+                    raise HostError(
+                        "queue-write-lost",
+                        "the disk refused a write to the queue beside this one, which was taken back with it",
+                        context=str(self._path),
+                        hint="look at the disk (dmesg), then run the same command again",
+                    )
+                end = written.end
+            if current and state.synced < end:
+                # All that was there before the sync is on disk, others' records too.
+                self._note(state.epoch, state.end, end)
 
     def settle_what_was_read(self) -> None:
         """Make durable what was read and is not known to be: nobody acts on what a power cut could take back."""
-        if self._fd >= 0 and self._read > self._synced().end:
+        file = self._file
+        if file is not None and self._read > self._state().synced:
             try:
-                os.fdatasync(self._fd)
+                os.fdatasync(file.fd)
             except OSError as error:
                 raise explain_os_error(error, "read the queue") from None
 
+    # --- details ---
+
+    def _opened(self) -> _File:
+        assert self._file is not None  # noqa: S101 - whoever writes has caught up with it
+        return self._file
+
     def _open(self, flags: int = 0) -> bool:
         try:
-            self._fd = self._keep(
-                os.open(self._path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o600)
-            )
+            self._file = _File(os.open(self._path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o600))
         except FileNotFoundError:
             return False
         except OSError as error:
             raise explain_os_error(error, "open the queue") from None
-        self._epoch = self._synced().epoch
+        self._epoch = self._state().epoch
+        self._reserved = 0
+        self._rest = False
         return True
 
-    def _keep(self, fd: int) -> int:
-        weakref.finalize(self, os.close, fd)
-        return fd
-
-    def _synced(self) -> Synced:
-        """How far the journal is known to be on disk; nothing is known of another boot."""
+    def _is_current(self, file: _File) -> bool:
         try:
-            if self._synced_fd < 0:
-                path = self._folder / "synced"
-                self._synced_fd = self._keep(
-                    os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-                )
-            data = os.pread(self._synced_fd, _SYNCED.size, 0)
-        except OSError as error:
-            raise explain_os_error(error, "open the queue") from None
-        if len(data) == _SYNCED.size:
-            magic, boot, epoch, end = _SYNCED.unpack(data)
-            if (magic, boot) == (_SYNCED_MAGIC, self._boot):
-                return Synced(epoch, end)
-        return Synced(0, 0)
-
-    def _mark(self, epoch: int, end: int) -> None:
-        """Note how far the journal is on disk; not synced itself, as it counts in this boot only."""
-        os.pwrite(self._synced_fd, _SYNCED.pack(_SYNCED_MAGIC, self._boot, epoch, end), 0)
-
-    def _is_there(self, written: Written) -> bool:
-        return os.pread(self._fd, len(written.line), written.start) == written.line
+            return self._path.stat().st_ino == file.inode
+        except FileNotFoundError:
+            return False
 
     def _create(self) -> None:
-        if self._fd < 0:
+        if self._file is None:
             self._open(os.O_CREAT)
-        os.ftruncate(self._fd, 0)
-        write_all(self._fd, HEADER)
-        os.fsync(self._fd)
+        file = self._opened()
+        self._header = Header()
+        self._header_size = self._read = len(bytes(self._header))
+        os.ftruncate(file.fd, 0)
+        write_all_at(file.fd, bytes(self._header), 0)
+        os.fsync(file.fd)
         sync_folder(self._folder)
-        self._read = len(HEADER)
+        self._note(self._epoch, self._read, self._read)
 
-    def _undo(self, end: int, *, cut: bool = False) -> None:
-        """Take back what stands behind *end*; where even that fails, write no more in this process.
+    def _reserve(self, file: _File, end: int) -> None:
+        """Have room for the records up to *end*, and for more."""
+        if end <= self._reserved:
+            return
+        self._reserved = os.fstat(file.fd).st_size
+        if end > self._reserved:
+            room = end - self._reserved + RESERVE
+            try:
+                os.posix_fallocate(file.fd, self._reserved, room)
+            except OSError as error:
+                if error.errno not in {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSPC}:
+                    raise
+                room = 0  # a file system without it, or with no room but for the records perhaps
+            self._reserved += room
 
-        Args:
-            end: What stays.
-            cut: Others may have read what is taken back.
-        """
+    def _take_back(self, end: int, *, file: _File | None = None) -> None:
+        """Cut the journal at *end*, and tell everybody to read anew; where even that fails, write no more from here."""
+        file = file or self._file
+        self._reserved = 0
         try:
-            if self._fd >= 0:
-                os.ftruncate(self._fd, end)
-            if cut:
-                self._mark(self._synced().epoch + 1, end)
+            if file is not None:
+                os.ftruncate(file.fd, end)
+                state = self._state()
+                self._note(state.epoch + 1, end, min(end, state.synced))
         except OSError:
             self._failed = True
 
-    def _read_rest(self) -> bytes:
-        parts = []
-        offset = self._read
-        while chunk := os.pread(self._fd, 1 << 20, offset):
-            parts.append(chunk)
-            offset += len(chunk)
-        return b"".join(parts)
+    def _least(self) -> int:
+        """What was on disk before the journal took its name."""
+        return self._header_size + self._header.base
 
-    def _check_header(self, data: bytes) -> bytes:
-        if len(data) < len(HEADER) and HEADER.startswith(data):
-            return b""  # its writer was cut before the first record
-        if not data.startswith(HEADER):
-            version = data[len(_MAGIC) :].split(b"\n")[0][:20] if data.startswith(_MAGIC) else b""
-            raise HostError(
-                "queue-format",
-                f"this queue has format {version.decode('ascii', 'replace')}, we read 1"
-                if version
-                else "this file is no FetchML queue",
-                context=str(self._path),
-                hint="use the version of FetchML that wrote it, or move the folder aside",
-            )
-        self._read = len(HEADER)
-        return data[len(HEADER) :]
+    def _covers(self, written: Written) -> bool:
+        """Whether somebody's sync is known to have reached *written*. Asked without the lock: it stays true."""
+        state = self._state()
+        same = state.generation == written.generation and state.epoch == written.epoch
+        return same and state.synced >= written.end
+
+    def _state(self) -> State:
+        """What is known in this boot, of this generation."""
+        try:
+            if self._state_fd < 0:
+                path = self._folder / "state"
+                self._state_fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+                weakref.finalize(self, os.close, self._state_fd)
+            data = os.pread(self._state_fd, _STATE.size + _CRC.size, 0)
+        except OSError as error:
+            raise explain_os_error(error, "open the queue") from None
+        if len(data) == _STATE.size + _CRC.size and data[8:24] == self._boot:
+            body = data[: _STATE.size]
+            magic, _, generation, epoch, end, synced = _STATE.unpack(body)
+            if magic == _STATE_MAGIC and _CRC.unpack_from(data, _STATE.size)[0] == zlib.crc32(body):
+                if generation == self._header.generation:
+                    return State(generation, epoch, end, synced)
+                return State(generation, epoch, 0, 0)
+        return State(self._header.generation, 0, 0, 0)
+
+    def _note(self, epoch: int, end: int, synced: int) -> None:
+        """Write down what is known; it is not synced, as it counts in this boot only."""
+        body = _STATE.pack(_STATE_MAGIC, self._boot, self._header.generation, epoch, end, synced)
+        os.pwrite(self._state_fd, body + _CRC.pack(zlib.crc32(body)), 0)
+
+    def _read_more(self) -> bytes:
+        """Return what stands between what was read and the end of the records."""
+        fd = self._opened().fd
+        if self._read == 0:
+            self._begin(fd)
+        size = self._state().end - self._read
+        if size >= 0:
+            data = read_all_at(fd, self._read, size + 1)
+            if data[size:] in {b"", b"\0"}:
+                return data[:size]
+        data = read_all_at(fd, self._read, os.fstat(fd).st_size - self._read)
+        return data[: self._end_of_records(data)]
+
+    def _begin(self, fd: int) -> None:
+        """Read the first line."""
+        self._header, self._header_size = read_header(os.pread(fd, _SHORTEST, 0), self._path)
+        self._read = self._header_size
+
+    def _end_of_records(self, data: bytes) -> int:
+        """Where the records in *data* end, if `end` does not tell: it may be behind the truth, or lost with the boot.
+
+        A power cut may leave pages that were never synced, or leave them out: whole ones, up to their ends.
+        """
+        end = data.find(b"\0")
+        if end < 0:
+            return len(data)
+        page_end = -(-(self._read + end + 1) // _PAGE) * _PAGE - self._read
+        if data[end:page_end].strip(b"\0"):
+            raise damaged(self._path, self._read + end)
+        self._rest = True
+        return end
 
 
-def _parse(line: bytes, path: Path, offset: int) -> dict[str, Any]:
-    """Return the event in *line*, or raise ``queue-damaged`` naming the place."""
+def write_all_at(fd: int, data: bytes, offset: int) -> None:
+    """Write all of *data* at *offset*; a short write goes on, an error is raised."""
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(fd, view, offset)
+        view, offset = view[written:], offset + written
+
+
+def read_all_at(fd: int, offset: int, size: int) -> bytes:
+    """Return *size* bytes from *offset*, less where the file ends."""
+    data = os.pread(fd, size, offset)
+    if len(data) == size or not data:
+        return data
+    parts = [data]
+    while chunk := os.pread(fd, size - len(data), offset + len(data)):
+        parts.append(chunk)
+        data = b"".join(parts)
+    return data
+
+
+def read_header(data: bytes, path: Path) -> tuple[Header, int]:
+    """Return the header of a journal and its length; 0 where its writer was cut before it was whole.
+
+    Raises:
+        HostError: ``queue-format``.
+    """
+    line, newline, _ = data.partition(b"\n")
+    line = line.rstrip(b"\0")  # a cut may have left the room without the words
+    words = line.removeprefix(MAGIC).split(b" ") if line.startswith(MAGIC) else []
+    if not newline and len(line) < _SHORTEST and MAGIC.startswith(line[: len(MAGIC)]):
+        return Header(), 0  # its writer was cut before the first record
+    if words == [b"1"]:
+        return Header(version=1), len(line) + 1
+    if len(words) == 3 and words[0] == b"2" and words[1].isdigit() and words[2].isdigit():
+        return Header(2, int(words[1]), int(words[2])), len(line) + 1
+    version = words[0][:20].decode("ascii", "replace") if words else ""
+    raise HostError(
+        "queue-format",
+        f"this queue has format {version}, we read {VERSIONS[-1]}"
+        if version
+        else "this file is no FetchML queue",
+        context=str(path),
+        hint="use the version of FetchML that wrote it, or move the folder aside",
+    )
+
+
+def to_line(body: bytes) -> bytes:
+    """Return the record of an event, given as JSON."""
+    return b"%08x %d %s\n" % (zlib.crc32(body), len(body), body)
+
+
+def check_line(line: bytes) -> bytes | None:
+    """Return the JSON in *line*, or None where it does not match its checksum."""
+    crc, _, rest = line.partition(b" ")
+    length, _, body = rest.partition(b" ")
     try:
-        crc, length, body = line.split(b" ", 2)
         if int(length) == len(body) and int(crc, 16) == zlib.crc32(body):
-            event = json.loads(body)
-            if isinstance(event, dict):
-                return event
+            return body
     except ValueError:
         pass
-    raise HostError(
+    return None
+
+
+def damaged(path: Path, offset: int) -> HostError:
+    """Return the error for a record that does not match its checksum."""
+    return HostError(
         "queue-damaged",
         "a record of the queue does not match its checksum",
         context=f"{path} at byte {offset}",
-        hint="keep a copy of the folder before anything else touches it",
+        hint="ml queue check --repair",
     )
+
+
+def _is_there(written: Written) -> bool:
+    return os.pread(written.file.fd, len(written.data), written.start) == written.data

@@ -1,74 +1,305 @@
-"""All jobs of a queue that keeps events, as the events so far have made them."""
+"""All jobs that a native queue holds in its journal, as the events so far have made them.
+
+Beside the events of `moves` a journal has these:
+
+    e       fields
+    base    n last line [pause] history    the queue at a compaction: revision, highest id and line that were given, what
+                                           `history` holds; the jobs that live follow
+    job     key job [n]                    a whole job: one that lived at a compaction, or was adopted (then with ``n``)
+    pause   pause n
+    resume  n
+
+Many processes read what one has written, and most of it never concerns them: a ``submit`` begins with all that has to
+be known of a job in line, in the order of `submit_body`, and is parsed no further until somebody asks for the job.
+"""
 
 from __future__ import annotations
 
 import bisect
-from collections.abc import Sequence
-from typing import overload
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, overload
 
+from fetchml_core.convert import from_data, to_data
+from fetchml_core.errors import HostError
 from fetchml_core.jobs.job import Job, JobSpec
-from fetchml_core.jobs.states import State
+from fetchml_core.jobs.states import FINAL, State
 
-from .base import claim_order
-from .moves import Event, apply, same_or_refuse, submitted, unknown_job
+from .base import Pause, Stored, place_in_line
+from .journal import to_json
+from .moves import Event, Record, fold, same_or_refuse, state_of, unknown_job
+from .sealed import Mark
+
+_STRING = rb'"(?:[^"\\]|\\.)*"'
+_SUBMIT = re.compile(
+    rb'\{"e":"submit","n":(\d+),"id":(\d+),"priority":(\d+),"line":([^,]+),"user":(%b,"key":%b),'
+    % (_STRING, _STRING)
+)
+_PRIORITY = JobSpec("", (), "").priority
+Place = tuple[float, int]
+
+
+def submit_body(n: int, job: Job, key: str, spec_json: str) -> bytes:
+    """Return the ``submit`` of a job as JSON, its beginning in the order that `Ledger.take` reads without parsing.
+
+    Args:
+        n: The revision.
+        job: What is submitted.
+        key: The idempotency key.
+        spec_json: Its spec as JSON: the jobs of an array may share one.
+    """
+    head = f'{{"e":"submit","n":{n},"id":{job.id},"priority":{job.spec.priority},"line":{job.line!r}'
+    return (
+        f'{head},"user":{to_json(job.user)},"key":{to_json(key)},"at":{job.submitted_at!r},"spec":{spec_json}}}'
+    ).encode("ascii")
+
+
+class _Entry:
+    """One job: its record, and the job made of it once somebody asks."""
+
+    __slots__ = ("_body", "_job", "_record", "id", "place", "revision", "state")
+
+    def __init__(self, job_id: int, revision: int, place: Place, state: State) -> None:
+        self.id = job_id
+        self.revision = revision
+        self.place = place
+        self.state = state
+        self._body = b""
+        self._record: Record | None = None
+        self._job: Job | None = None
+
+    @classmethod
+    def of_record(cls, record: Record) -> _Entry:
+        line = record.get("line") or record["submitted_at"]
+        place = place_in_line(line, record["spec"].get("priority", _PRIORITY), record["id"])
+        entry = cls(record["id"], record.get("revision", 0), place, state_of(record))
+        entry._record = record
+        return entry
+
+    @classmethod
+    def of_body(cls, job_id: int, revision: int, place: Place, body: bytes) -> _Entry:
+        entry = cls(job_id, revision, place, State.QUEUED)
+        entry._body = body
+        return entry
+
+    @property
+    def key(self) -> str:
+        """The idempotency key."""
+        key: str = self.record["key"]
+        return key
+
+    @property
+    def record(self) -> Record:
+        """The record, and the key beside."""
+        if self._record is None:
+            event = json.loads(self._body)
+            self._record = {**fold(None, event), "key": event["key"]}
+            self._body = b""
+        return self._record
+
+    @property
+    def job(self) -> Job:
+        if self._job is None:
+            self._job = from_data(self.record, Job, what="job")
+        return self._job
+
+    def remember(self, job: Job) -> None:
+        """Spare the making of a job that is at hand."""
+        self._job = job
+
+    def apply(self, event: Event) -> None:
+        self._record = fold(self.record, event)
+        self.state = state_of(self._record)
+        self.revision = event["n"]
+        self._job = None
 
 
 class Ledger:
     """A fold over events, in their order."""
 
     def __init__(self) -> None:
-        self.jobs: dict[int, Job] = {}
         self.revision = 0
+        self.last_id = 0
         self.line = 0.0
-        self._keys: dict[tuple[str, str], int] = {}
-        self._line: list[tuple[float, int]] = []
+        self.pause: Pause | None = None
+        self.mark = Mark()
+        self._entries: dict[int, _Entry] = {}
+        self._keys: dict[bytes, int] = {}
+        self._queued: list[Place] = []
+        self._states: Counter[State] = Counter()
 
     @property
     def queued(self) -> Sequence[Job]:
         """The queued jobs in the order of the line; it changes with the ledger."""
-        return _Line(self._line, self.jobs)
+        return _Line(self._queued, self._entries)
 
     @property
-    def next_id(self) -> int:
-        """The id of the next job."""
-        return next(reversed(self.jobs), 0) + 1
+    def states(self) -> Counter[State]:
+        """How many jobs are in which state."""
+        return self._states
+
+    @property
+    def ended(self) -> int:
+        """How many jobs have ended and wait for a compaction."""
+        return sum(self._states[state] for state in FINAL)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, job_id: int) -> bool:
+        return job_id in self._entries
 
     def get(self, job_id: int) -> Job:
         """Return a job, or raise ``job-unknown``."""
-        try:
-            return self.jobs[job_id]
-        except KeyError:
-            raise unknown_job(job_id) from None
+        entry = self._entries.get(job_id)
+        if entry is None:
+            raise unknown_job(job_id)
+        return entry.job
+
+    def stored(self, job_id: int) -> Stored:
+        """Return a job with its key."""
+        entry = self._entries[job_id]
+        return Stored(entry.key, entry.job)
+
+    def remember(self, job: Job) -> None:
+        """Spare the making of a job that is at hand."""
+        self._entries[job.id].remember(job)
+
+    def ids(self, *, newest: bool = False, states: frozenset[State] = frozenset()) -> list[int]:
+        """Return the ids of the jobs in *states*, of all where that is empty, sorted."""
+        ids = (job_id for job_id, entry in self._entries.items() if not states or entry.state in states)
+        return sorted(ids, reverse=newest)
+
+    def id_of(self, user: str, key: str) -> int | None:
+        """Return the id of the job that *user* submitted under *key*."""
+        return self._keys.get(_who(user, key))
 
     def find_key(self, user: str, key: str, spec: JobSpec) -> Job | None:
         """Return the job that *user* submitted under *key*, or None; another *spec* is refused."""
-        job_id = self._keys.get((user, key))
-        return None if job_id is None else same_or_refuse(self.jobs[job_id], key, spec)
+        job_id = self.id_of(user, key)
+        return None if job_id is None else same_or_refuse(self._entries[job_id].job, key, spec)
 
-    def apply(self, event: Event) -> Job:
-        """Take an event in and return the job it changed."""
-        if event["e"] == "submit":
-            job = submitted(event)
-            self._keys[event["user"], event["key"]] = job.id
-        else:
-            job = apply(self.get(event["id"]), event)
-        before = self.jobs.get(job.id)
-        if before is not None and before.state is State.QUEUED:
-            del self._line[bisect.bisect_left(self._line, claim_order(before))]
-        if job.state is State.QUEUED:
-            bisect.insort(self._line, claim_order(job))
-        self.jobs[job.id] = job
-        self.revision = max(self.revision, job.revision)
-        self.line = max(self.line, job.line)
-        return job
+    def take(self, bodies: Iterable[bytes]) -> None:
+        """Take events in, given as JSON.
+
+        Raises:
+            HostError: ``queue-damaged``: one does not follow from those before it.
+        """
+        for body in bodies:
+            submit = _SUBMIT.match(body)
+            if submit is None:
+                self.apply(json.loads(body))
+                continue
+            n, job_id, line = int(submit[1]), int(submit[2]), float(submit[4])
+            self._count(n, body)
+            self.line = max(self.line, line)
+            place = place_in_line(line, int(submit[3]), job_id)
+            self._put(_Entry.of_body(job_id, n, place, body), submit[5])
+
+    def apply(self, event: Event) -> None:
+        """Take one event in. Raises what `take` raises."""
+        kind = event.get("e")
+        try:
+            if kind == "base":
+                self._begin(event)
+                return
+            if kind not in _UNCOUNTED:
+                event.setdefault("n", self.revision + 1)  # format 1 counts silently
+            if "n" in event:
+                self._count(event["n"], event)
+            if kind == "job":
+                self._put_record({**event["job"], "key": event["key"]})
+            elif kind == "submit":
+                self._put_record({**fold(None, event), "key": event["key"]})
+            elif kind == "pause":
+                self.pause = from_data(event["pause"], Pause)
+            elif kind == "resume":
+                self.pause = None
+            elif kind != "beat" and "id" in event:
+                self._change(event)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            raise _damaged(event, f"{type(error).__name__}: {error}") from None
+
+    def compacted(self, mark: Mark) -> list[bytes]:
+        """Return the events of a journal that begins anew, as JSON, its ended jobs being in the history up to *mark*."""
+        base: Event = {"e": "base", "n": self.revision, "last": self.last_id, "line": self.line}
+        if self.pause is not None:
+            base["pause"] = to_data(self.pause)
+        live = self.ids(states=frozenset(State) - FINAL)
+        events = [{**base, "history": to_data(mark)}, *(job_event(self._entries[job_id].record) for job_id in live)]
+        return [to_json(event).encode("ascii") for event in events]
+
+    def endings(self) -> list[Stored]:
+        """Return all jobs that have ended, in the order of their revisions."""
+        ended = [entry for entry in self._entries.values() if entry.state in FINAL]
+        return [Stored(entry.key, entry.job) for entry in sorted(ended, key=lambda entry: entry.revision)]
+
+    def changed(self, after: int) -> list[Job]:
+        """Return the jobs that have changed since revision *after*, in that order."""
+        changed = [entry for entry in self._entries.values() if entry.revision > after]
+        return [entry.job for entry in sorted(changed, key=lambda entry: entry.revision)]
+
+    def _begin(self, event: Event) -> None:
+        self.revision, self.last_id, self.line = event["n"], event["last"], event["line"]
+        self.pause = from_data(event["pause"], Pause) if "pause" in event else None
+        self.mark = from_data(event["history"], Mark)
+
+    def _count(self, n: int, event: object) -> None:
+        """See that no event is missing."""
+        if n != self.revision + 1:
+            raise _damaged(event, f"after change {self.revision} comes {n}")
+        self.revision = n
+
+    def _put_record(self, record: Record) -> None:
+        self.line = max(self.line, record.get("line", 0.0))
+        self._put(_Entry.of_record(record), _who(record["user"], record["key"]))
+
+    def _put(self, entry: _Entry, who: bytes) -> None:
+        if entry.id in self._entries:
+            raise _damaged(entry.id, "this id comes twice")
+        self._entries[entry.id] = entry
+        self._keys[who] = entry.id
+        self._states[entry.state] += 1
+        if entry.state is State.QUEUED:
+            bisect.insort(self._queued, entry.place)
+        self.last_id = max(self.last_id, entry.id)
+
+    def _change(self, event: Event) -> None:
+        entry = self._entries[event["id"]]
+        before = entry.state
+        entry.apply(event)
+        if entry.state is before:
+            return
+        self._states[before] -= 1
+        self._states[entry.state] += 1
+        if before is State.QUEUED:
+            del self._queued[bisect.bisect_left(self._queued, entry.place)]
+        elif entry.state is State.QUEUED:
+            bisect.insort(self._queued, entry.place)
+
+
+_UNCOUNTED = {"beat", "job"}
+
+
+def job_event(record: Record) -> Event:
+    """Return the event that puts a whole job, with its key, into a journal."""
+    job = {field: value for field, value in record.items() if field != "key"}
+    return {"e": "job", "key": record["key"], "job": job}
+
+
+def _who(user: str, key: str) -> bytes:
+    """Return user and key as they stand in a ``submit``."""
+    return f'{to_json(user)},"key":{to_json(key)}'.encode("ascii")
 
 
 class _Line(Sequence[Job]):
     """The queued jobs, looked up one by one: who takes the first does not pay for the rest."""
 
-    def __init__(self, order: list[tuple[float, int]], jobs: dict[int, Job]) -> None:
+    def __init__(self, order: list[Place], entries: dict[int, _Entry]) -> None:
         self._order = order
-        self._jobs = jobs
+        self._entries = entries
 
     def __len__(self) -> int:
         return len(self._order)
@@ -79,5 +310,14 @@ class _Line(Sequence[Job]):
     def __getitem__(self, index: slice) -> list[Job]: ...
     def __getitem__(self, index: int | slice) -> Job | list[Job]:
         if isinstance(index, slice):
-            return [self._jobs[job_id] for _, job_id in self._order[index]]
-        return self._jobs[self._order[index][1]]
+            return [self._entries[job_id].job for _, job_id in self._order[index]]
+        return self._entries[self._order[index][1]].job
+
+
+def _damaged(event: Any, why: str) -> HostError:
+    return HostError(
+        "queue-damaged",
+        f"a record of the queue does not follow from those before it: {why}",
+        context=str(event)[:120],
+        hint="ml queue check --repair",
+    )

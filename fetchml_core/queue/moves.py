@@ -1,8 +1,8 @@
 """What may happen to a job, and what it becomes: pure decisions that every engine shares.
 
-An event is a dict with ``e`` (its kind) and ``id``. `*_event` makes one from a wish, or refuses it; `apply` makes the
-job that follows. An engine reads a job, asks here, and stores either the event or the job, in one step that nobody
-else can come between.
+An event is a dict with ``e`` (its kind) and ``id``. `*_event` makes one from a wish, or refuses it; `fold` makes the
+record of the job that follows, `apply` the job. An engine reads a job, asks here, and stores either the event or the
+job, in one step that nobody else can come between.
 
     e        further fields
     submit   user key spec at line [home]
@@ -27,12 +27,13 @@ from attrs import evolve
 
 from fetchml_core.convert import from_data, to_data
 from fetchml_core.errors import HostError, InputError, NotFoundError
-from fetchml_core.jobs.job import Attempt, Job, JobSpec, Launched, Lease, Outcome, Stop
+from fetchml_core.jobs.job import Job, JobSpec, Lease, Stop
 from fetchml_core.jobs.states import State, Step, follow
 
 from .base import Beat, Change, Finished, Pause, Requeued, Started
 
 Event = dict[str, Any]
+Record = dict[str, Any]
 
 
 def unknown_job(job_id: int) -> NotFoundError:
@@ -150,73 +151,100 @@ def stop_event(job: Job, stop: Stop, at: float) -> Event | None:
 
 def submitted(event: Event) -> Job:
     """Return the job that a ``submit`` event accepts."""
-    at: float = event["at"]
-    return Job(
-        event["id"],
-        event["user"],
-        from_data(event["spec"], JobSpec),
-        at,
-        line=event.get("line", at),
-        revision=event.get("n", 0),
-        home=event.get("home", ""),
-    )
+    return from_data(fold(None, event), Job, what="job")
 
 
 def apply(job: Job, event: Event) -> Job:
-    """Return what *job* becomes by any other event; one of a newer version's kind changes nothing."""
+    """Return what *job* becomes by any other event."""
+    return from_data(fold(to_data(job), event), Job, what="job")
+
+
+def fold(record: Record | None, event: Event) -> Record:
+    """Return the record that *event* leaves of a job: what `to_data` makes of it, and fields of newer versions.
+
+    Args:
+        record: The job so far, which may be changed in place; None before its ``submit``.
+        event: What has happened; one of a newer version's kind changes nothing.
+    """
+    if record is None:
+        return _accept(event)
     handler = _HANDLERS.get(event["e"])
-    return evolve(handler(job, event), revision=event.get("n", job.revision)) if handler else job
+    if handler:
+        handler(record, event)
+        if "n" in event:
+            record["revision"] = event["n"]
+    return record
 
 
-def _claim(job: Job, event: Event) -> Job:
-    lease = from_data(event["lease"], Lease)
-    attempt = Attempt(len(job.attempts) + 1, lease.worker, event["at"])
-    return evolve(job, state=State.STARTING, lease=lease, attempts=(*job.attempts, attempt))
+def _accept(event: Event) -> Record:
+    record: Record = {field: event[field] for field in ("id", "user", "spec", "home") if field in event}
+    record["submitted_at"] = event["at"]
+    record["line"] = event.get("line", event["at"])
+    record["revision"] = event.get("n", 0)
+    return record
 
 
-def _beat(job: Job, event: Event) -> Job:
-    return evolve(job, lease=from_data(event["lease"], Lease))
+def _claim(record: Record, event: Event) -> None:
+    attempts = record["attempts"] = list(record.get("attempts", ()))
+    attempts.append(
+        {"number": len(attempts) + 1, "worker": event["lease"]["worker"], "claimed_at": event["at"]}
+    )
+    record["lease"] = event["lease"]
+    record["state"] = State.STARTING.value
 
 
-def _start(job: Job, event: Event) -> Job:
-    launch = from_data(event["launch"], Launched)
-    attempts = _newest(job, launch=launch, started_at=event["at"])
-    state = job.state if job.state is State.STOPPING else State.RUNNING
-    return evolve(job, state=state, lease=from_data(event["lease"], Lease), attempts=attempts)
+def _beat(record: Record, event: Event) -> None:
+    record["lease"] = event["lease"]
 
 
-def _finish(job: Job, event: Event) -> Job:
-    outcome = from_data(event["outcome"], Outcome)
-    attempts = _newest(job, outcome=outcome, ended_at=event["at"])
-    return evolve(job, state=outcome.state, lease=None, attempts=attempts, ended_at=event["at"])
+def _start(record: Record, event: Event) -> None:
+    record["attempts"][-1].update(launch=event["launch"], started_at=event["at"])
+    record["lease"] = event["lease"]
+    if record["state"] != State.STOPPING.value:
+        record["state"] = State.RUNNING.value
 
 
-def _requeue(job: Job, event: Event) -> Job:
-    attempts = _newest(job, outcome=from_data(event["outcome"], Outcome), ended_at=event["at"])
-    return evolve(job, state=State.QUEUED, lease=None, attempts=attempts, stop=None)
+def _finish(record: Record, event: Event) -> None:
+    _end_attempt(record, event)
+    record["state"] = event["outcome"]["state"]
+    record["ended_at"] = event["at"]
 
 
-def _return(job: Job, event: Event) -> Job:
-    attempts = _newest(job, ended_at=event["at"])
-    return evolve(job, state=State.QUEUED, lease=None, attempts=attempts)
+def _requeue(record: Record, event: Event) -> None:
+    _end_attempt(record, event)
+    record["state"] = State.QUEUED.value
+    record.pop("stop", None)
 
 
-def _hold(job: Job, _: Event) -> Job:
-    return evolve(job, state=State.HELD)
+def _return(record: Record, event: Event) -> None:
+    record["attempts"][-1]["ended_at"] = event["at"]
+    record.pop("lease", None)
+    record["state"] = State.QUEUED.value
 
 
-def _release(job: Job, _: Event) -> Job:
-    return evolve(job, state=State.QUEUED)
+def _end_attempt(record: Record, event: Event) -> None:
+    record["attempts"][-1].update(outcome=event["outcome"], ended_at=event["at"])
+    record.pop("lease", None)
 
 
-def _stop(job: Job, event: Event) -> Job:
-    stop = from_data(event["stop"], Stop)
-    state = follow(job.state, Step.STOP)
-    return evolve(job, state=state, stop=stop, ended_at=event["at"] if state.final else None)
+def _stop(record: Record, event: Event) -> None:
+    state = follow(state_of(record), Step.STOP)
+    record.update(stop=event["stop"], state=state.value)
+    if state.final:
+        record["ended_at"] = event["at"]
 
 
-def _newest(job: Job, **changes: Any) -> tuple[Attempt, ...]:
-    return (*job.attempts[:-1], evolve(job.attempts[-1], **changes))
+def _hold(record: Record, _: Event) -> None:
+    record["state"] = State.HELD.value
+
+
+def _release(record: Record, _: Event) -> None:
+    record["state"] = State.QUEUED.value
+
+
+def state_of(record: Record) -> State:
+    """Return the state in a job's record."""
+    return State(record.get("state", State.QUEUED.value))
 
 
 _HANDLERS = {

@@ -1,17 +1,37 @@
-"""The native queue: files only, no server; writers that come at the same time share a sync."""
+"""The native queue: files only, no server; writers that come at the same time share a sync.
+
+    <folder>/
+        journal, lock, synced   see `journal`: the jobs that live, and those that ended lately
+        history/                see `history`: the jobs that have ended
+        beats                   see `beats`: the leases of running jobs
+        damaged/                what a repair has moved aside
+
+Once enough jobs have ended, whoever writes next moves them to the history and begins the journal anew with the others.
+
+A claim is not synced: until the worker says that the job's program starts, which is, nothing of the job has run, and
+after a power cut the machine starts anew. What is known of a claim in this process, however, must not be taken for
+another one that got the same number after a failed sync took the first back.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
+import heapq
+import itertools
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from attrs import evolve
+
 from fetchml_core.clock import Clock
-from fetchml_core.jobs.job import Job, JobSpec, Lease, Stop
-from fetchml_core.jobs.states import State
+from fetchml_core.convert import to_data
+from fetchml_core.errors import FetchError, HostError, InputError
+from fetchml_core.jobs.job import Attempt, Job, JobSpec, Lease, Stop
+from fetchml_core.jobs.states import FINAL, State
 
 from .base import (
     ALL,
+    Beat,
     Change,
     Choose,
     Damage,
@@ -22,27 +42,49 @@ from .base import (
     Watch,
     boot_lease,
     boot_lease_ended,
-    select,
 )
-from .journal import Journal, Written
-from .ledger import Ledger
-from .moves import Event, advance_event, claim_event, hold_event, release_event, stop_event, submit_event
+from .beats import Beats
+from .history import History
+from .journal import Journal, Written, to_json, to_line
+from .ledger import Ledger, job_event, submit_body
+from .moves import (
+    Event,
+    advance_event,
+    claim_event,
+    hold_event,
+    refuse_if_moved,
+    release_event,
+    same_or_refuse,
+    stop_event,
+    unknown_job,
+)
+from .watch import FileWatch
 
-PROPERTIES = Properties("native", survives_power_cut=True, several_hosts=False)
+PROPERTIES = Properties("native", survives_power_cut=True, claim_survives_power_cut=False)
+COMPACT_ENDED = 256
+"""So many ended jobs at least are moved to the history at once: one block of it."""
+COMPACT_BYTES = 4 << 20
+"""A journal that has grown by so much, and to twice what it began with, is begun anew whatever has ended."""
 
 
 class NativeQueue:
-    """`fetchml_core.queue.base.Queue` over a journal.
+    """`fetchml_core.queue.base.Queue` over a journal and a history.
 
     Args:
-        folder: Where the journal lies; made with the first job.
+        folder: Where they lie; made with the first job.
         clock: For the times in the records.
     """
 
     def __init__(self, folder: Path, clock: Clock) -> None:
-        self._journal = Journal(folder, clock.boot().boot_id)
-        self._ledger = Ledger()
+        boot_id = clock.boot().boot_id
+        self._folder = folder
         self._clock = clock
+        self._journal = Journal(folder, boot_id)
+        self._beats = Beats(folder / "beats", boot_id)
+        self._history = History(folder)
+        self._ledger = Ledger()
+        self._claimed: dict[int, Attempt] = {}
+        self._compact_at = COMPACT_ENDED
 
     @property
     def properties(self) -> Properties:
@@ -54,39 +96,15 @@ class NativeQueue:
         """See `Queue.home`."""
         return ""
 
+    # --- for those who submit ---
+
     def submit(self, spec: JobSpec, *, user: str, key: str) -> Job:
         """See `Queue.submit`."""
-        with self._journal.lock():
-            self._catch_up()
-            known = self._ledger.find_key(user, key, spec)
-            if known is None:
-                job, written = self._write(
-                    submit_event(self._ledger.next_id, spec, user, key, self._clock.now(), self._ledger.line)
-                )
-        if known is not None:
-            self._journal.settle_what_was_read()
-            return known
-        self._journal.settle(written)
-        return job
+        return self._submit([(spec, key)], user)[0]
 
-    def claim(self, choose: Choose, lease: Lease) -> Job | None:
-        """See `Queue.claim`."""
-        with self._journal.lock_to_read():
-            self._catch_up()
-        if not self._ledger.queued:
-            return None  # no idle worker keeps the others waiting
-        with self._journal.lock():
-            self._catch_up()
-            chosen = choose(self._ledger.queued)
-            if chosen is None:
-                return None
-            job, written = self._write(claim_event(chosen, lease, self._clock.now()))
-        self._journal.settle(written)
-        return job
-
-    def advance(self, job_id: int, attempt: int, change: Change) -> Job:
-        """See `Queue.advance`."""
-        return self._change(job_id, lambda job: advance_event(job, attempt, change, self._clock.now()))
+    def submit_array(self, specs: Sequence[JobSpec], *, user: str, key: str) -> list[Job]:
+        """See `Queue.submit_array`."""
+        return self._submit([(spec, f"{key}/{n}") for n, spec in enumerate(specs)], user)
 
     def stop(self, job_id: int, stop: Stop) -> Job:
         """See `Queue.stop`."""
@@ -100,6 +118,33 @@ class NativeQueue:
         """See `Queue.release`."""
         return self._change(job_id, lambda job: release_event(job, self._clock.now()))
 
+    # --- for workers ---
+
+    def claim(self, choose: Choose, lease: Lease) -> Job | None:
+        """See `Queue.claim`."""
+        with self._reading():
+            if not self._ledger.queued or self._ledger.pause:
+                return None  # no idle worker keeps the others waiting
+        with self._writing():
+            if self._ledger.pause:
+                return None
+            chosen = choose(self._ledger.queued)
+            if chosen is None:
+                return None
+            self._write(claim_event(chosen, lease, self._clock.now()))
+            job = self._ledger.get(chosen.id)
+            self._claimed[job.id] = job.attempts[-1]
+            return job
+
+    def advance(self, job_id: int, attempt: int, change: Change) -> Job:
+        """See `Queue.advance`."""
+        if isinstance(change, Beat):
+            return self._beat(job_id, attempt, change)
+        job = self._change(job_id, lambda job: self._advance_event(job, attempt, change))
+        if not job.state.active:
+            self._claimed.pop(job_id, None)
+        return job
+
     def lease(self, worker: str, seconds: float) -> Lease:
         """See `Queue.lease`."""
         return boot_lease(self._clock, worker, seconds)
@@ -108,96 +153,269 @@ class NativeQueue:
         """See `Queue.lease_ended`."""
         return boot_lease_ended(self._clock, lease)
 
-    def submit_array(self, specs: Sequence[JobSpec], *, user: str, key: str) -> list[Job]:
-        """See `Queue.submit_array`."""
-        return [self.submit(spec, user=user, key=f"{key}/{n}") for n, spec in enumerate(specs)]
-
-    def watch(self) -> Watch:
-        """See `Queue.watch`."""
-        raise NotImplementedError
-
-    def pause(self, pause: Pause) -> None:
-        """See `Queue.pause`."""
-        raise NotImplementedError
-
-    def resume(self) -> None:
-        """See `Queue.resume`."""
-        raise NotImplementedError
-
-    def paused(self) -> Pause | None:
-        """See `Queue.paused`."""
-        return None
-
-    def export(self) -> Iterator[Stored]:
-        """See `Queue.export`."""
-        raise NotImplementedError
-
-    def adopt(self, stored: Sequence[Stored]) -> None:
-        """See `Queue.adopt`."""
-        raise NotImplementedError
-
-    def check(self, *, repair: bool = False) -> Sequence[Damage]:
-        """See `Queue.check`."""
-        raise NotImplementedError
+    # --- for those who look ---
 
     def get(self, job_id: int) -> Job:
         """See `Queue.get`."""
-        self._refresh()
-        return self._ledger.get(job_id)
+        with self._reading():
+            return self._get(job_id)
 
     def jobs(
         self, wanted: Filter = ALL, *, newest: bool = False, after: int = 0, limit: int | None = None
     ) -> Sequence[Job]:
         """See `Queue.jobs`."""
-        return select(self._everything(), wanted, newest=newest, after=after, limit=limit)
+        with self._reading():
+            found = self._live(wanted, newest=newest, after=after)
+            if not wanted.states or wanted.states & FINAL:
+                sealed = self._history.jobs(
+                    wanted, self._ledger.mark, newest=newest, after=after, limit=limit
+                )
+                found = heapq.merge(found, sealed, key=lambda job: job.id, reverse=newest)
+            return list(itertools.islice(found, limit))
 
     def counts(self) -> dict[State, int]:
         """See `Queue.counts`."""
-        found = Counter(job.state for job in self._everything())
-        return {state: found[state] for state in State}
-
-    def changes(self, after: int, *, limit: int = 1000) -> Sequence[Job]:
-        """See `Queue.changes`."""
-        changed = [job for job in self._everything() if job.revision > after]
-        return sorted(changed, key=lambda job: job.revision)[:limit]
-
-    def _everything(self) -> Sequence[Job]:
-        self._refresh()
-        return list(self._ledger.jobs.values())
+        with self._reading():
+            sealed = self._ledger.mark.counts
+            return {state: self._ledger.states[state] + sealed.get(state.value, 0) for state in State}
 
     def revision(self) -> int:
         """See `Queue.revision`."""
-        return self._journal.size()
+        with self._reading():
+            return self._ledger.revision
 
-    def _refresh(self) -> None:
-        with self._journal.lock_to_read():
-            self._catch_up()
-            self._journal.settle_what_was_read()
+    def changes(self, after: int, *, limit: int = 1000) -> Sequence[Job]:
+        """See `Queue.changes`."""
+        with self._reading():
+            live = self._with_leases(self._ledger.changed(after))
+            sealed = self._history.changes(after, self._ledger.mark, limit=limit)
+            return list(itertools.islice(heapq.merge(sealed, live, key=lambda job: job.revision), limit))
 
-    def _catch_up(self) -> None:
-        """Take in what others have written. The caller holds a lock."""
-        if self._journal.rewound():
-            self._ledger = Ledger()
-        for event in self._journal.catch_up():
-            self._ledger.apply(event)
+    def watch(self) -> Watch:
+        """See `Queue.watch`."""
+        return FileWatch(self._folder, {"journal"})
 
-    def _change(self, job_id: int, decide: Callable[[Job], Event | None]) -> Job:
-        """Decide under the lock on what is true now; write the event, if there is one."""
+    # --- for admins ---
+
+    def pause(self, pause: Pause) -> None:
+        """See `Queue.pause`."""
+        self._settled({"e": "pause", "pause": to_data(evolve(pause, at=self._clock.now()))})
+
+    def resume(self) -> None:
+        """See `Queue.resume`."""
+        if self.paused() is not None:
+            self._settled({"e": "resume"})
+
+    def paused(self) -> Pause | None:
+        """See `Queue.paused`."""
+        with self._reading():
+            return self._ledger.pause
+
+    def export(self) -> Iterator[Stored]:
+        """See `Queue.export`. What changes meanwhile is yielded as it was at the beginning."""
+        with self._reading():
+            mark = self._ledger.mark
+            live = [self._ledger.stored(job_id) for job_id in self._ledger.ids()]
+        yield from heapq.merge(self._history.export(mark), live, key=lambda stored: stored.job.id)
+
+    def adopt(self, stored: Sequence[Stored]) -> None:
+        """See `Queue.adopt`."""
+        with self._writing():
+            bodies: list[bytes] = []
+            for one in stored:
+                if not self._has(one):
+                    revision = self._ledger.revision + len(bodies) + 1
+                    record = {**to_data(evolve(one.job, revision=revision)), "key": one.key}
+                    bodies.append(to_json({**job_event(record), "n": revision}).encode("ascii"))
+            written = self._write_all(bodies)
+        self._settle(written)
+
+    def check(self, *, repair: bool = False) -> Sequence[Damage]:
+        """See `Queue.check`."""
+        raise NotImplementedError
+
+    # --- under the lock ---
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Inside it the ledger is what is true now, and on disk."""
+        with self._journal.lock_to_read() as there:
+            if there:
+                self._catch_up()
+                self._journal.settle_what_was_read()
+            yield
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Inside it nobody else reads or writes, and the ledger is what is true now."""
         with self._journal.lock():
             self._catch_up()
-            job = self._ledger.get(job_id)
-            event = decide(job)
-            if event is not None:
-                job, written = self._write(event)
+            self._journal.prepare()
+            if self._ledger.ended >= self._compact_at or self._has_grown():
+                self._compact()
+            yield
+
+    def _catch_up(self) -> None:
+        """Take in what others have written."""
+        if self._journal.rewound():
+            self._ledger = Ledger()
+        try:
+            self._ledger.take(self._journal.catch_up())
+        except FetchError:
+            self._journal.forget()  # what was read of it is not known to be all
+            raise
+
+    def _write(self, event: Event | None) -> Written | None:
+        """Append an event and let it be true here; it counts once it is settled."""
         if event is None:
+            return None
+        event["n"] = self._ledger.revision + 1
+        written = self._journal.append(to_line(to_json(event).encode("ascii")))
+        self._ledger.apply(event)
+        return written
+
+    def _write_all(self, bodies: list[bytes]) -> Written | None:
+        """Likewise for many events, given as JSON."""
+        if not bodies:
+            return None
+        written = self._journal.append(b"".join(map(to_line, bodies)))
+        self._ledger.take(bodies)
+        return written
+
+    def _settle(self, written: Written | None) -> None:
+        """Make what was written durable, or what was read, where there was nothing to write."""
+        if written is None:
             self._journal.settle_what_was_read()
         else:
             self._journal.settle(written)
+
+    def _settled(self, event: Event) -> None:
+        with self._writing():
+            written = self._write(event)
+        self._settle(written)
+
+    def _submit(self, wanted: Sequence[tuple[JobSpec, str]], user: str) -> list[Job]:
+        with self._writing():
+            refuse_if_moved(self._ledger.pause)
+            jobs: list[Job] = []
+            bodies: list[bytes] = []
+            now = self._clock.now()
+            line = max(now, self._ledger.line)
+            revision, next_id = self._ledger.revision, self._ledger.last_id
+            last: JobSpec | None = None
+            for spec, key in wanted:
+                job = self._find_key(user, key, spec)
+                if job is None:
+                    if spec is not last:
+                        last, spec_json = spec, to_json(to_data(spec))
+                    revision, next_id = revision + 1, next_id + 1
+                    job = Job(next_id, user, spec, now, line=line, revision=revision)
+                    bodies.append(submit_body(revision, job, key, spec_json))
+                jobs.append(job)
+            written = self._write_all(bodies)
+        self._settle(written)
+        return jobs
+
+    def _change(self, job_id: int, decide: Callable[[Job], Event | None]) -> Job:
+        """Decide under the lock on what is true now; write the event, if there is one."""
+        with self._writing():
+            written = self._write(decide(self._get(job_id)))
+            job = self._get(job_id)
+        self._settle(written)
         return job
 
-    def _write(self, event: Event) -> tuple[Job, Written]:
-        """Append *event* and let it be true here; it counts once it is settled. The caller holds the lock."""
-        if event["e"] != "beat":
-            event["n"] = self._ledger.revision + 1
-        written = self._journal.append(event)
-        return self._ledger.apply(event), written
+    def _advance_event(self, job: Job, attempt: int, change: Change) -> Event:
+        mine = self._claimed.get(job.id)
+        if mine is not None and mine.number == attempt:
+            now = job.attempt
+            if now is None or (now.worker, now.claimed_at) != (mine.worker, mine.claimed_at):
+                raise HostError(
+                    "stale-attempt",
+                    f"attempt {attempt} of job {job.id} was taken back: the disk refused to keep it",
+                    context=f"{job.id}.{attempt}",
+                )
+        return advance_event(job, attempt, change, self._clock.now())
+
+    def _beat(self, job_id: int, attempt: int, beat: Beat) -> Job:
+        with self._writing():
+            job = self._get(job_id)
+            self._advance_event(job, attempt, beat)
+            active = {other.id for other in self._live(_ACTIVE)}
+            self._beats.write(job_id, attempt, beat.lease.until, active)
+            return evolve(job, lease=beat.lease)
+
+    def _get(self, job_id: int) -> Job:
+        if job_id in self._ledger:
+            return next(self._with_leases([self._ledger.get(job_id)]))
+        sealed = self._history.get(job_id, self._ledger.mark)
+        if sealed is None:
+            raise unknown_job(job_id)
+        return sealed.job
+
+    def _live(self, wanted: Filter, *, newest: bool = False, after: int = 0) -> Iterator[Job]:
+        """Yield what `jobs` asks for of the jobs that the journal holds."""
+        ids = self._ledger.ids(newest=newest, states=wanted.states)
+        behind = (job_id for job_id in ids if not after or (job_id < after if newest else job_id > after))
+        jobs = (self._ledger.get(job_id) for job_id in behind)
+        return self._with_leases(job for job in jobs if wanted.fits(job))
+
+    def _with_leases(self, jobs: Iterator[Job] | Sequence[Job]) -> Iterator[Job]:
+        """Yield the jobs, those that run with the lease that they have beaten to."""
+        beats: dict[tuple[int, int], float] | None = None
+        for job in jobs:
+            if job.lease is None:
+                yield job
+                continue
+            beats = self._beats.read() if beats is None else beats
+            until = beats.get((job.id, len(job.attempts)))
+            boot_id = self._clock.boot().boot_id
+            yield job if until is None else evolve(job, lease=evolve(job.lease, boot_id=boot_id, until=until))
+
+    def _find_key(self, user: str, key: str, spec: JobSpec) -> Job | None:
+        """Return the job that came under *key* before; another *spec* is refused."""
+        known = self._ledger.find_key(user, key, spec)
+        if known is None:
+            sealed = self._history.find_key(user, key, self._ledger.mark)
+            known = same_or_refuse(self._get(sealed), key, spec) if sealed else None
+        return known
+
+    def _has(self, wanted: Stored) -> bool:
+        """Whether this very job is here; another one under its id or its key is refused."""
+        job = wanted.job
+        here: Stored | None = None
+        if job.id in self._ledger:
+            here = self._ledger.stored(job.id)
+        elif job.id <= self._ledger.last_id:
+            here = self._history.get(job.id, self._ledger.mark)
+        same = here is not None and evolve(here.job, revision=job.revision) == job and here.key == wanted.key
+        by_key = self._ledger.id_of(job.user, wanted.key) or self._history.find_key(
+            job.user, wanted.key, self._ledger.mark
+        )
+        if not same and (here is not None or by_key is not None):
+            raise InputError(
+                "id-taken", f"there is another job {by_key or job.id} in this queue", context=str(job.id)
+            )
+        return same
+
+    # --- compaction ---
+
+    def _has_grown(self) -> bool:
+        return self._journal.version == 1 or self._journal.grown > max(COMPACT_BYTES, self._journal.base)
+
+    def _compact(self) -> None:
+        """Move ended jobs to the history and begin the journal anew with the others."""
+        self._journal.sync()
+        try:
+            mark = self._history.seal(self._ledger.endings(), self._ledger.mark)
+            self._journal.begin_anew(b"".join(map(to_line, self._ledger.compacted(mark))))
+        except FetchError:
+            self._compact_at = (
+                2 * self._ledger.ended
+            )  # a full disk: it is tried again, but not at every write
+            return
+        finally:
+            self._catch_up()
+        self._compact_at = max(COMPACT_ENDED, len(self._ledger))
+
+
+_ACTIVE = Filter(states=frozenset({State.STARTING, State.RUNNING, State.STOPPING}))
