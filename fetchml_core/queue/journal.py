@@ -96,6 +96,9 @@ class State(NamedTuple):
     synced: int
 
 
+_UNKNOWN = State(0, 0, 0, 0)
+
+
 class Written(NamedTuple):
     """Records that were appended and are not known to be on disk yet."""
 
@@ -131,7 +134,9 @@ class Journal:
         self._read = 0
         self._reserved = 0
         self._epoch = 0
+        self._known = _UNKNOWN
         self._rest = False
+        self._company = False
         self._failed = False
 
     @property
@@ -181,11 +186,10 @@ class Journal:
 
     def rewound(self) -> bool:
         """Whether what was read before no longer counts: forget it, `catch_up` begins anew. Asked under a lock."""
+        self._known = self._look()
         file = self._file
-        if file is not None:
-            state = self._state()
-            if state.epoch == self._epoch and self._is_current(file):
-                return False
+        if file is not None and self._known.epoch == self._epoch and self._is_current(file):
+            return False
         self.forget()
         return True
 
@@ -211,7 +215,8 @@ class Journal:
             self._read += end + 1 - start
             start = end + 1
             yield body
-        if self._read < self._state().end:
+        self._company = start > 0
+        if self._read < self._end:
             raise damaged(self._path, self._read)
         self._rest = self._rest or start != len(data)
 
@@ -222,14 +227,14 @@ class Journal:
         """
         if self._failed:
             raise HostError("queue-read-only", "a write to the queue failed before", context=str(self._path))
-        if self._read == 0 or (self._state().end and not self._rest):
+        if self._read == 0 or (self._end and not self._rest):
             return  # nothing is there, or all is known
         file = self._opened()
         try:
             os.ftruncate(file.fd, self._read)  # what a crash has left
             self._rest = False
             self._reserved = self._read
-            if not self._state().end:
+            if not self._end:
                 os.fdatasync(file.fd)
                 sync_folder(self._folder)  # whoever began the journal anew may not have come to it
                 self._note(self._epoch, self._read, self._read)
@@ -252,8 +257,7 @@ class Journal:
             end = start + len(lines)
             self._reserve(file, end)
             write_all_at(file.fd, lines, start)
-            state = self._state()
-            self._note(state.epoch, end, state.synced)
+            self._note(self._known.epoch, end, self._known.synced)
         except OSError as error:
             self._take_back(self._read)
             raise explain_os_error(error, "write to the queue") from None
@@ -266,15 +270,14 @@ class Journal:
         Raises:
             FetchError: what was not on disk before is taken back.
         """
-        state = self._state()
-        if state.synced >= self._read:
+        if self._synced >= self._read:
             return
         try:
             os.fdatasync(self._opened().fd)
         except OSError as error:
-            self._take_back(max(state.synced, self._least()))
+            self._take_back(self._safe())
             raise explain_os_error(error, "write to the queue") from None
-        self._note(state.epoch, self._read, self._read)
+        self._note(self._known.epoch, self._read, self._read)
 
     def begin_anew(self, lines: bytes) -> None:
         """Replace the journal by one that holds only *lines*, which say the same. The caller holds `lock`, synced.
@@ -282,25 +285,48 @@ class Journal:
         Raises:
             FetchError: one of the two is the journal; it is read anew.
         """
-        header = Header(generation=self._header.generation + 1, base=len(lines))
+        old, version = self._opened(), self._header.version
+        if version == 1:
+            # A process of that version does not see that the file is another one: let it stop at this line.
+            try:
+                os.pwrite(old.fd, b"this queue has a newer format\n", self._read)
+            except OSError as error:
+                raise explain_os_error(error, "write to the queue") from None
+        self.replace(lines, self._header)
+
+    def known_end(self) -> int:
+        """Return where the records end at least; 0 where nothing is known of this boot. The caller holds `lock`."""
+        self.rewound()
+        self.forget()
+        with contextlib.suppress(HostError):
+            self._open()
+            self._begin(self._opened().fd)
+        end = self._end
+        self.forget()
+        return end
+
+    def replace(self, lines: bytes, old: Header) -> None:
+        """Put a journal of *lines* in the place of one with the header *old*; likewise.
+
+        Raises:
+            FetchError: as `begin_anew`.
+        """
+        header = Header(generation=old.generation + 1, base=len(lines))
         temporary = self._path.with_name("journal.new")
         flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        epoch = self._look().epoch
+        self.forget()
         try:
             file = _File(os.open(temporary, flags, 0o600))
             write_all_at(file.fd, bytes(header) + lines, 0)
             os.fsync(file.fd)
-            epoch, old = self._state().epoch, self._opened()
-            if self._header.version == 1:
-                # A process of that version does not see that the file is another one: let it stop at this line.
-                os.pwrite(old.fd, b"this queue has a newer format\n", self._read)
-            self.forget()
             temporary.rename(self._path)
             sync_folder(self._folder)
+            self._header = header
+            end = len(bytes(header)) + len(lines)
+            self._note(epoch, end, end)
         except OSError as error:
             raise explain_os_error(error, "write to the queue") from None
-        end = len(bytes(header)) + len(lines)
-        self._header = header
-        self._note(epoch, end, end)
 
     # --- without it ---
 
@@ -310,26 +336,27 @@ class Journal:
         Raises:
             FetchError: it did not happen; nobody will ever see it.
         """
-        os.sched_yield()  # somebody else's sync may be about to begin, which will do for both
+        if self._company:
+            os.sched_yield()  # somebody else's sync may be about to begin, which will do for both
         if self._covers(written):
             return
+        end = self._look().end
         try:
-            end = self._state().end
             os.fdatasync(written.file.fd)
         except OSError as error:
             with self._lock.held():
-                state = self._state()
-                if state.epoch == written.epoch:
+                self._known = self._look()
+                if self._known.epoch == written.epoch:
                     if not self._is_current(written.file):
                         return  # who began the journal anew has synced all that was in this one
-                    self._take_back(max(state.synced, self._least()), file=written.file)
+                    self._take_back(self._safe(), file=written.file)
             raise explain_os_error(error, "write to the queue") from None
         if self._covers(written):
             return
         with self._lock.held():
-            state = self._state()
+            self._known = self._look()
             current = self._is_current(written.file)
-            if state.epoch != written.epoch:
+            if self._known.epoch != written.epoch:
                 if not (current and _is_there(written)):
                     raise HostError(
                         "queue-write-lost",
@@ -338,14 +365,14 @@ class Journal:
                         hint="look at the disk (dmesg), then run the same command again",
                     )
                 end = written.end
-            if current and state.synced < end:
+            if current and self._synced < end:
                 # All that was there before the sync is on disk, others' records too.
-                self._note(state.epoch, state.end, end)
+                self._note(self._known.epoch, self._known.end, end)
 
     def settle_what_was_read(self) -> None:
         """Make durable what was read and is not known to be: nobody acts on what a power cut could take back."""
         file = self._file
-        if file is not None and self._read > self._state().synced:
+        if file is not None and self._read > self._synced:
             try:
                 os.fdatasync(file.fd)
             except OSError as error:
@@ -364,7 +391,7 @@ class Journal:
             return False
         except OSError as error:
             raise explain_os_error(error, "open the queue") from None
-        self._epoch = self._state().epoch
+        self._epoch = self._known.epoch
         self._reserved = 0
         self._rest = False
         return True
@@ -409,23 +436,35 @@ class Journal:
         try:
             if file is not None:
                 os.ftruncate(file.fd, end)
-                state = self._state()
-                self._note(state.epoch + 1, end, min(end, state.synced))
+                self._note(self._known.epoch + 1, end, min(end, self._known.synced))
         except OSError:
             self._failed = True
 
+    @property
+    def _end(self) -> int:
+        """Where the records end at least; 0 where nothing is known of this boot and generation."""
+        return self._known.end if self._known.generation == self._header.generation else 0
+
+    @property
+    def _synced(self) -> int:
+        """How far they are on disk at least; likewise."""
+        return self._known.synced if self._known.generation == self._header.generation else 0
+
+    def _safe(self) -> int:
+        """How far they are on disk: what began the journal was synced before it took its name."""
+        return max(self._synced, self._least())
+
     def _least(self) -> int:
-        """What was on disk before the journal took its name."""
         return self._header_size + self._header.base
 
     def _covers(self, written: Written) -> bool:
         """Whether somebody's sync is known to have reached *written*. Asked without the lock: it stays true."""
-        state = self._state()
+        state = self._look()
         same = state.generation == written.generation and state.epoch == written.epoch
         return same and state.synced >= written.end
 
-    def _state(self) -> State:
-        """What is known in this boot, of this generation."""
+    def _look(self) -> State:
+        """Read what is known in this boot."""
         try:
             if self._state_fd < 0:
                 path = self._folder / "state"
@@ -438,13 +477,12 @@ class Journal:
             body = data[: _STATE.size]
             magic, _, generation, epoch, end, synced = _STATE.unpack(body)
             if magic == _STATE_MAGIC and _CRC.unpack_from(data, _STATE.size)[0] == zlib.crc32(body):
-                if generation == self._header.generation:
-                    return State(generation, epoch, end, synced)
-                return State(generation, epoch, 0, 0)
-        return State(self._header.generation, 0, 0, 0)
+                return State(generation, epoch, end, synced)
+        return _UNKNOWN
 
     def _note(self, epoch: int, end: int, synced: int) -> None:
         """Write down what is known; it is not synced, as it counts in this boot only."""
+        self._known = State(self._header.generation, epoch, end, synced)
         body = _STATE.pack(_STATE_MAGIC, self._boot, self._header.generation, epoch, end, synced)
         os.pwrite(self._state_fd, body + _CRC.pack(zlib.crc32(body)), 0)
 
@@ -453,7 +491,7 @@ class Journal:
         fd = self._opened().fd
         if self._read == 0:
             self._begin(fd)
-        size = self._state().end - self._read
+        size = self._end - self._read
         if size >= 0:
             data = read_all_at(fd, self._read, size + 1)
             if data[size:] in {b"", b"\0"}:

@@ -4,7 +4,8 @@ Beside the events of `moves` a journal has these:
 
     e       fields
     base    n last line [pause] history    the queue at a compaction: revision, highest id and line that were given, what
-                                           `history` holds; the jobs that live follow
+                                           `history` holds; the jobs that live follow, and then this once more, as
+                                           nothing could be told without it
     job     key job [n]                    a whole job: one that lived at a compaction, or was adopted (then with ``n``)
     pause   pause n
     resume  n
@@ -125,6 +126,7 @@ class Ledger:
         self.line = 0.0
         self.pause: Pause | None = None
         self.mark = Mark()
+        self.begun = False
         self._entries: dict[int, _Entry] = {}
         self._keys: dict[bytes, int] = {}
         self._queued: list[Place] = []
@@ -198,9 +200,16 @@ class Ledger:
             place = place_in_line(line, int(submit[3]), job_id)
             self._put(_Entry.of_body(job_id, n, place, body), submit[5])
 
-    def apply(self, event: Event) -> None:
-        """Take one event in. Raises what `take` raises."""
+    def missing_before(self, event: Event) -> int:
+        """Return how many events are missing before *event*."""
+        n = event.get("n", 0)
+        return max(0, n - self.revision - 1) if event.get("e") != "base" and isinstance(n, int) else 0
+
+    def apply(self, event: Event, *, gaps: bool = False) -> None:
+        """Take one event in; *gaps* lets some be missing before it. Raises what `take` raises."""
         kind = event.get("e")
+        if gaps:
+            self.revision += self.missing_before(event)
         try:
             if kind == "base":
                 self._begin(event)
@@ -209,26 +218,36 @@ class Ledger:
                 event.setdefault("n", self.revision + 1)  # format 1 counts silently
             if "n" in event:
                 self._count(event["n"], event)
-            if kind == "job":
-                self._put_record({**event["job"], "key": event["key"]})
-            elif kind == "submit":
-                self._put_record({**fold(None, event), "key": event["key"]})
-            elif kind == "pause":
-                self.pause = from_data(event["pause"], Pause)
-            elif kind == "resume":
-                self.pause = None
-            elif kind != "beat" and "id" in event:
-                self._change(event)
+            self._do(event)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise _damaged(event, f"{type(error).__name__}: {error}") from None
 
-    def compacted(self, mark: Mark) -> list[bytes]:
-        """Return the events of a journal that begins anew, as JSON, its ended jobs being in the history up to *mark*."""
+    def _do(self, event: Event) -> None:
+        kind = event["e"]
+        if kind == "job":
+            self._put_record({**event["job"], "key": event["key"]})
+        elif kind == "submit":
+            self._put_record({**fold(None, event), "key": event["key"]})
+        elif kind == "pause":
+            self.pause = from_data(event["pause"], Pause)
+        elif kind == "resume":
+            self.pause = None
+        elif kind != "beat" and "id" in event:
+            self._change(event)
+
+    def compacted(self, mark: Mark, *, states: frozenset[State]) -> list[bytes]:
+        """Return the events of a journal that begins anew with the jobs in *states*, as JSON.
+
+        Args:
+            mark: What the history then holds.
+            states: All but those whose jobs have just been moved there.
+        """
         base: Event = {"e": "base", "n": self.revision, "last": self.last_id, "line": self.line}
         if self.pause is not None:
             base["pause"] = to_data(self.pause)
-        live = self.ids(states=frozenset(State) - FINAL)
-        events = [{**base, "history": to_data(mark)}, *(job_event(self._entries[job_id].record) for job_id in live)]
+        base["history"] = to_data(mark)
+        jobs = (job_event(self._entries[job_id].record) for job_id in self.ids(states=states))
+        events = [base, *jobs, base]
         return [to_json(event).encode("ascii") for event in events]
 
     def endings(self) -> list[Stored]:
@@ -243,6 +262,7 @@ class Ledger:
 
     def _begin(self, event: Event) -> None:
         self.revision, self.last_id, self.line = event["n"], event["last"], event["line"]
+        self.begun = True
         self.pause = from_data(event["pause"], Pause) if "pause" in event else None
         self.mark = from_data(event["history"], Mark)
 

@@ -46,6 +46,7 @@ from .base import (
 from .beats import Beats
 from .history import History
 from .journal import Journal, Written, to_json, to_line
+from .journalcheck import move_aside, read_damaged
 from .ledger import Ledger, job_event, submit_body
 from .moves import (
     Event,
@@ -122,8 +123,11 @@ class NativeQueue:
 
     def claim(self, choose: Choose, lease: Lease) -> Job | None:
         """See `Queue.claim`."""
-        with self._reading():
-            if not self._ledger.queued or self._ledger.pause:
+        if not self._ledger.queued:
+            with self._journal.lock_to_read() as there:
+                if there:
+                    self._catch_up()
+            if not self._ledger.queued:
                 return None  # no idle worker keeps the others waiting
         with self._writing():
             if self._ledger.pause:
@@ -199,7 +203,7 @@ class NativeQueue:
 
     def pause(self, pause: Pause) -> None:
         """See `Queue.pause`."""
-        self._settled({"e": "pause", "pause": to_data(evolve(pause, at=self._clock.now()))})
+        self._settled({"e": "pause", "pause": to_data(pause)})
 
     def resume(self) -> None:
         """See `Queue.resume`."""
@@ -222,17 +226,37 @@ class NativeQueue:
         """See `Queue.adopt`."""
         with self._writing():
             bodies: list[bytes] = []
+            taken: set[int | tuple[str, str]] = set()
             for one in stored:
-                if not self._has(one):
-                    revision = self._ledger.revision + len(bodies) + 1
-                    record = {**to_data(evolve(one.job, revision=revision)), "key": one.key}
-                    bodies.append(to_json({**job_event(record), "n": revision}).encode("ascii"))
+                if self._has(one):
+                    continue
+                names: set[int | tuple[str, str]] = {one.job.id, (one.job.user, one.key)}
+                if names & taken:
+                    raise _taken(one.job.id)
+                taken |= names
+                revision = self._ledger.revision + len(bodies) + 1
+                record = {**to_data(evolve(one.job, revision=revision)), "key": one.key}
+                bodies.append(to_json({**job_event(record), "n": revision}).encode("ascii"))
             written = self._write_all(bodies)
         self._settle(written)
 
     def check(self, *, repair: bool = False) -> Sequence[Damage]:
         """See `Queue.check`."""
-        raise NotImplementedError
+        if not self._journal.path.exists():
+            return []
+        with self._journal.lock():
+            self._ledger = Ledger()
+            known_end = self._journal.known_end()
+            found = read_damaged(self._journal.path, known_end)
+            mark, damages = found.ledger.mark, found.damages(self._journal.path, repaired=repair)
+            if not repair:
+                return [*damages, *self._history.check(mark)]
+            mark, others = self._history.repair(mark)
+            if damages or others:
+                move_aside(self._folder / "damaged", found)
+                lines = found.ledger.compacted(mark, states=frozenset(State))
+                self._journal.replace(b"".join(map(to_line, lines)), found.header)
+            return [*damages, *others]
 
     # --- under the lock ---
 
@@ -387,15 +411,13 @@ class NativeQueue:
             here = self._ledger.stored(job.id)
         elif job.id <= self._ledger.last_id:
             here = self._history.get(job.id, self._ledger.mark)
-        same = here is not None and evolve(here.job, revision=job.revision) == job and here.key == wanted.key
-        by_key = self._ledger.id_of(job.user, wanted.key) or self._history.find_key(
-            job.user, wanted.key, self._ledger.mark
-        )
-        if not same and (here is not None or by_key is not None):
-            raise InputError(
-                "id-taken", f"there is another job {by_key or job.id} in this queue", context=str(job.id)
-            )
-        return same
+        if here is None:
+            mark = self._ledger.mark
+            if self._ledger.id_of(job.user, wanted.key) or self._history.find_key(job.user, wanted.key, mark):
+                raise _taken(job.id)
+        elif (here.key, here.job.user, here.job.spec) != (wanted.key, job.user, job.spec):
+            raise _taken(job.id)
+        return here is not None
 
     # --- compaction ---
 
@@ -407,7 +429,7 @@ class NativeQueue:
         self._journal.sync()
         try:
             mark = self._history.seal(self._ledger.endings(), self._ledger.mark)
-            self._journal.begin_anew(b"".join(map(to_line, self._ledger.compacted(mark))))
+            self._journal.begin_anew(b"".join(map(to_line, self._ledger.compacted(mark, states=_LIVE))))
         except FetchError:
             self._compact_at = (
                 2 * self._ledger.ended
@@ -418,4 +440,11 @@ class NativeQueue:
         self._compact_at = max(COMPACT_ENDED, len(self._ledger))
 
 
+def _taken(job_id: int) -> InputError:
+    return InputError(
+        "id-taken", f"another job has the id or the key of job {job_id} here", context=str(job_id)
+    )
+
+
+_LIVE = frozenset(State) - FINAL
 _ACTIVE = Filter(states=frozenset({State.STARTING, State.RUNNING, State.STOPPING}))

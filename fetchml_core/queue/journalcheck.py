@@ -1,0 +1,137 @@
+"""Read a journal that may be damaged: what of it can be trusted, and what cannot."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from attrs import define, field, frozen
+
+from fetchml_core.errors import HostError, explain_os_error
+from fetchml_core.fsio import make_folder, write_durably
+
+from .base import Damage
+from .journal import Header, check_line, read_header
+from .ledger import Ledger
+
+_SHORTEST_SUBMIT = 100
+_ID = re.compile(rb'"id":(\d{1,18})')
+
+
+@frozen
+class Piece:
+    """Bytes of a journal that cannot be trusted: where they stand, and the job they seem to be about, 0 if none."""
+
+    offset: int
+    data: bytes
+    problem: str
+    job: int = 0
+
+
+@define
+class Read:
+    """What a damaged journal says.
+
+    Args:
+        header: Its first line; a new one where that is damaged.
+        ledger: The jobs, by all events that still can be told.
+        pieces: What cannot.
+    """
+
+    header: Header
+    ledger: Ledger = field(factory=Ledger)
+    pieces: list[Piece] = field(factory=list)
+
+    def damages(self, path: Path, *, repaired: bool) -> list[Damage]:
+        """Return what is wrong, for people."""
+        aside = "moved to damaged/" if repaired else "a repair moves it to damaged/"
+        told = []
+        for piece in self.pieces:
+            repair = aside if piece.data else ""
+            jobs = (piece.job,) if piece.job and piece.job not in self.ledger else ()
+            if piece.job in self.ledger:
+                repair += f"; job {piece.job} is then as the records before say"
+            told.append(Damage(f"{path} at byte {piece.offset}", piece.problem, repair, jobs))
+        return told
+
+
+def read_damaged(path: Path, end: int) -> Read:
+    """Read the journal at *path*.
+
+    Args:
+        path: The file.
+        end: Where its records end at least, as far as that is known.
+
+    Raises:
+        HostError: ``queue-format``: it is of a newer version, or no journal at all. ``queue-damaged``: too much is lost.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return Read(Header())
+    except OSError as error:
+        raise explain_os_error(error, "read the queue") from None
+    found, start = _begin(data, path)
+    data = data.rstrip(b"\0")
+    while start < len(data):
+        stop = data.find(b"\n", start) + 1
+        if not stop and start >= end:
+            break  # a write that was cut, and never acknowledged
+        stop = stop or len(data)
+        _take(found, start, data[start:stop])
+        start = stop
+    if len(data) < end:
+        found.pieces.append(Piece(len(data), b"", "the end of the journal is missing"))
+    # What is lost may have given out ids, each in a record of this length at least: they are skipped, not given again.
+    lost = sum(len(piece.data) for piece in found.pieces) + max(0, end - len(data))
+    found.ledger.last_id += -(-lost // _SHORTEST_SUBMIT)
+    if found.header.generation and not found.ledger.begun:
+        raise HostError(
+            "queue-damaged",
+            "neither record of what the history holds can be read",
+            context=str(path),
+            hint="take the queue's folder from a copy",
+        )
+    return found
+
+
+def _begin(data: bytes, path: Path) -> tuple[Read, int]:
+    """Return what the first line says, and where the second begins."""
+    line, _, rest = data.partition(b"\n")
+    try:
+        header, size = read_header(data[:64], path)
+    except HostError:
+        # A newer version's first line is whole. Behind a damaged one stand records that are ours.
+        if check_line(rest.partition(b"\n")[0]) is None:
+            raise
+        return Read(Header(), pieces=[Piece(0, line + b"\n", "the first line cannot be read")]), len(line) + 1
+    return Read(header), size
+
+
+def _take(found: Read, offset: int, line: bytes) -> None:
+    body = check_line(line.rstrip(b"\n"))
+    if body is None:
+        about = _ID.search(line)
+        job = int(about[1]) if about else 0
+        found.pieces.append(Piece(offset, line, "a record does not match its checksum", job))
+        return
+    event = json.loads(body)
+    missing = found.ledger.missing_before(event)
+    if missing and not found.pieces:
+        found.pieces.append(Piece(offset, b"", f"{missing} records before it are missing"))
+    try:
+        found.ledger.apply(event, gaps=True)
+    except HostError as error:
+        found.pieces.append(Piece(offset, line, error.message, event.get("id", 0)))
+
+
+def move_aside(folder: Path, found: Read) -> None:
+    """Keep what cannot be trusted as ``journal-GENERATION-OFFSET`` in *folder*."""
+    try:
+        make_folder(folder)
+        for piece in found.pieces:
+            if piece.data:
+                write_durably(folder / f"journal-{found.header.generation}-{piece.offset}", piece.data)
+    except OSError as error:
+        raise explain_os_error(error, "move what is damaged aside") from None
