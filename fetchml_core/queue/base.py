@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 
 from fetchml_core.clock import Clock
 from fetchml_core.jobs.job import Job, JobSpec, Launched, Lease, Outcome, Stop
@@ -102,10 +102,17 @@ class Pause:
 
 @frozen
 class Stored:
-    """A job with the idempotency key it came under: all that a queue knows of it."""
+    """A job with the idempotency key it came under: all that a queue knows of it.
+
+    Args:
+        key: The key.
+        job: The job.
+        record: The job as it was read, where fields of a newer version may be in it.
+    """
 
     key: str
     job: Job
+    record: dict[str, Any] | None = field(default=None, eq=False, repr=False)
 
 
 @frozen

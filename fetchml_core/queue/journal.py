@@ -175,7 +175,7 @@ class Journal:
     @contextlib.contextmanager
     def lock_to_read(self) -> Iterator[bool]:
         """Inside it nobody else writes; False where there is no queue yet: it makes none."""
-        if self._file is None and not self._lock.made:
+        if self._file is None and not self._path.exists():
             yield False
             return
         try:

@@ -30,7 +30,7 @@ from fetchml_core.jobs.states import FINAL, State
 
 from .base import Pause, Stored, place_in_line
 from .journal import to_json
-from .moves import Event, Record, fold, same_or_refuse, state_of, unknown_job
+from .moves import Event, Record, fold, state_of, unknown_job
 from .sealed import Mark
 
 _STRING = rb'"(?:[^"\\]|\\.)*"'
@@ -178,11 +178,6 @@ class Ledger:
         """Return the id of the job that *user* submitted under *key*."""
         return self._keys.get(_who(user, key))
 
-    def find_key(self, user: str, key: str, spec: JobSpec) -> Job | None:
-        """Return the job that *user* submitted under *key*, or None; another *spec* is refused."""
-        job_id = self.id_of(user, key)
-        return None if job_id is None else same_or_refuse(self._entries[job_id].job, key, spec)
-
     def take(self, bodies: Iterable[bytes]) -> None:
         """Take events in, given as JSON.
 
@@ -253,7 +248,8 @@ class Ledger:
     def endings(self) -> list[Stored]:
         """Return all jobs that have ended, in the order of their revisions."""
         ended = [entry for entry in self._entries.values() if entry.state in FINAL]
-        return [Stored(entry.key, entry.job) for entry in sorted(ended, key=lambda entry: entry.revision)]
+        ended.sort(key=lambda entry: entry.revision)
+        return [Stored(entry.key, entry.job, bare(entry.record)) for entry in ended]
 
     def changed(self, after: int) -> list[Job]:
         """Return the jobs that have changed since revision *after*, in that order."""
@@ -305,8 +301,12 @@ _UNCOUNTED = {"beat", "job"}
 
 def job_event(record: Record) -> Event:
     """Return the event that puts a whole job, with its key, into a journal."""
-    job = {field: value for field, value in record.items() if field != "key"}
-    return {"e": "job", "key": record["key"], "job": job}
+    return {"e": "job", "key": record["key"], "job": bare(record)}
+
+
+def bare(record: Record) -> Record:
+    """Return the record of a job without the key beside."""
+    return {name: value for name, value in record.items() if name != "key"}
 
 
 def _who(user: str, key: str) -> bytes:

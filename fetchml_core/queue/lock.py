@@ -24,11 +24,6 @@ class QueueLock:
         self._fd = -1
         self._owner = 0
 
-    @property
-    def made(self) -> bool:
-        """Whether anybody ever locked it."""
-        return self._path.exists()
-
     @contextlib.contextmanager
     def held(self, *, shared: bool = False) -> Iterator[None]:
         """Hold it for the length of the block; *shared* keeps out only those who hold it alone."""

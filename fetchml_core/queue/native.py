@@ -25,7 +25,7 @@ from attrs import evolve
 
 from fetchml_core.clock import Clock
 from fetchml_core.convert import to_data
-from fetchml_core.errors import FetchError, HostError, InputError
+from fetchml_core.errors import FetchError, HostError
 from fetchml_core.jobs.job import Attempt, Job, JobSpec, Lease, Stop
 from fetchml_core.jobs.states import FINAL, State
 
@@ -59,6 +59,7 @@ from .moves import (
     stop_event,
     unknown_job,
 )
+from .stored import is_new
 from .watch import FileWatch
 
 PROPERTIES = Properties("native", survives_power_cut=True, claim_survives_power_cut=False)
@@ -226,17 +227,15 @@ class NativeQueue:
         """See `Queue.adopt`."""
         with self._writing():
             bodies: list[bytes] = []
-            taken: set[int | tuple[str, str]] = set()
+            ids: dict[int, Stored] = {}
+            keys: dict[tuple[str, str], Stored] = {}
             for one in stored:
-                if self._has(one):
-                    continue
-                names: set[int | tuple[str, str]] = {one.job.id, (one.job.user, one.key)}
-                if names & taken:
-                    raise _taken(one.job.id)
-                taken |= names
-                revision = self._ledger.revision + len(bodies) + 1
-                record = {**to_data(evolve(one.job, revision=revision)), "key": one.key}
-                bodies.append(to_json({**job_event(record), "n": revision}).encode("ascii"))
+                job, who = one.job, (one.job.user, one.key)
+                if is_new(one, ids.get(job.id) or self._at(job.id), keys.get(who) or self._under(*who)):
+                    ids[job.id] = keys[who] = one
+                    revision = self._ledger.revision + len(bodies) + 1
+                    record = {**to_data(evolve(job, revision=revision)), "key": one.key}
+                    bodies.append(to_json({**job_event(record), "n": revision}).encode("ascii"))
             written = self._write_all(bodies)
         self._settle(written)
 
@@ -371,10 +370,10 @@ class NativeQueue:
     def _get(self, job_id: int) -> Job:
         if job_id in self._ledger:
             return next(self._with_leases([self._ledger.get(job_id)]))
-        sealed = self._history.get(job_id, self._ledger.mark)
-        if sealed is None:
+        found = self._at(job_id)
+        if found is None:
             raise unknown_job(job_id)
-        return sealed.job
+        return found.job
 
     def _live(self, wanted: Filter, *, newest: bool = False, after: int = 0) -> Iterator[Job]:
         """Yield what `jobs` asks for of the jobs that the journal holds."""
@@ -397,27 +396,19 @@ class NativeQueue:
 
     def _find_key(self, user: str, key: str, spec: JobSpec) -> Job | None:
         """Return the job that came under *key* before; another *spec* is refused."""
-        known = self._ledger.find_key(user, key, spec)
-        if known is None:
-            sealed = self._history.find_key(user, key, self._ledger.mark)
-            known = same_or_refuse(self._get(sealed), key, spec) if sealed else None
-        return known
+        known = self._under(user, key)
+        return same_or_refuse(known.job, key, spec) if known else None
 
-    def _has(self, wanted: Stored) -> bool:
-        """Whether this very job is here; another one under its id or its key is refused."""
-        job = wanted.job
-        here: Stored | None = None
-        if job.id in self._ledger:
-            here = self._ledger.stored(job.id)
-        elif job.id <= self._ledger.last_id:
-            here = self._history.get(job.id, self._ledger.mark)
-        if here is None:
-            mark = self._ledger.mark
-            if self._ledger.id_of(job.user, wanted.key) or self._history.find_key(job.user, wanted.key, mark):
-                raise _taken(job.id)
-        elif (here.key, here.job.user, here.job.spec) != (wanted.key, job.user, job.spec):
-            raise _taken(job.id)
-        return here is not None
+    def _at(self, job_id: int) -> Stored | None:
+        """Return the job that has this id."""
+        if job_id in self._ledger:
+            return self._ledger.stored(job_id)
+        return self._history.get(job_id, self._ledger.mark)
+
+    def _under(self, user: str, key: str) -> Stored | None:
+        """Return the job that came under this key."""
+        job_id = self._ledger.id_of(user, key) or self._history.find_key(user, key, self._ledger.mark)
+        return self._at(job_id) if job_id else None
 
     # --- compaction ---
 
@@ -438,12 +429,6 @@ class NativeQueue:
         finally:
             self._catch_up()
         self._compact_at = max(COMPACT_ENDED, len(self._ledger))
-
-
-def _taken(job_id: int) -> InputError:
-    return InputError(
-        "id-taken", f"another job has the id or the key of job {job_id} here", context=str(job_id)
-    )
 
 
 _LIVE = frozenset(State) - FINAL

@@ -1,35 +1,22 @@
-"""The SQLite queue: one database file, one transaction per change.
-
-    table     columns
-    jobs      id (never used again), state, priority, user, key, record (see `stored`)
-    counter   revision: one row, one higher with every change
-
-PRAGMA application_id is `APPLICATION`, user_version the version of this layout. In WAL mode with synchronous=FULL a
-transaction that has returned survives a power cut.
-"""
+"""The SQLite queue: one database file, one transaction per change; `sqlite_file` has its layout."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import os
+import json
 import sqlite3
-import threading
-import weakref
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-
-from attrs import evolve
+from typing import overload
 
 from fetchml_core.clock import Clock
-from fetchml_core.errors import FetchError, HostError, explain_os_error
-from fetchml_core.fsio import make_folder, sync_folder
+from fetchml_core.convert import to_data
+from fetchml_core.errors import FetchError, HostError
 from fetchml_core.jobs.job import Job, JobSpec, Lease, Stop
 from fetchml_core.jobs.states import State
 
 from .base import (
     ALL,
+    Beat,
     Change,
     Choose,
     Damage,
@@ -40,7 +27,6 @@ from .base import (
     Watch,
     boot_lease,
     boot_lease_ended,
-    select,
 )
 from .moves import (
     Event,
@@ -48,6 +34,7 @@ from .moves import (
     apply,
     claim_event,
     hold_event,
+    refuse_if_moved,
     release_event,
     same_or_refuse,
     stop_event,
@@ -55,34 +42,19 @@ from .moves import (
     submitted,
     unknown_job,
 )
-from .stored import decode, encode
+from .sqlite_check import check, repair_file
+from .sqlite_file import SqliteFile, revision, store, text
+from .stored import is_new
+from .watch import FileWatch
 
 PROPERTIES = Properties("sqlite", survives_power_cut=True, several_hosts=False)
-APPLICATION = 0x464D4C51
-VERSION = 1
-WAIT_S = 30.0
-"""How long a transaction waits for those of other processes."""
-
-_LAYOUT = f"""
-BEGIN;
-CREATE TABLE jobs (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    state TEXT NOT NULL, priority INTEGER NOT NULL,
-    user TEXT NOT NULL, key TEXT NOT NULL,
-    record TEXT NOT NULL,
-    UNIQUE (user, key)
-);
-CREATE INDEX queued ON jobs (priority DESC, id) WHERE state = 'queued';
-CREATE TABLE counter (revision INTEGER NOT NULL);
-INSERT INTO counter VALUES (0);
-PRAGMA application_id = {APPLICATION};
-PRAGMA user_version = {VERSION};
-COMMIT;
-"""  # noqa: S608 - our own numbers
+_ROW = "id, record, crc"
 
 
 class SqliteQueue:
     """`fetchml_core.queue.base.Queue` over a database file.
+
+    A record that cannot be read is told by whatever has to read it; the other jobs are served.
 
     Args:
         path: The file; made with the first job.
@@ -90,10 +62,8 @@ class SqliteQueue:
     """
 
     def __init__(self, path: Path, clock: Clock) -> None:
-        self._path = path
+        self._file = SqliteFile(path)
         self._clock = clock
-        self._threads = threading.Lock()
-        self._opened: sqlite3.Connection | None = None
 
     @property
     def properties(self) -> Properties:
@@ -105,31 +75,27 @@ class SqliteQueue:
         """See `Queue.home`."""
         return ""
 
+    # --- for those who submit ---
+
     def submit(self, spec: JobSpec, *, user: str, key: str) -> Job:
         """See `Queue.submit`."""
-        with self._changing() as db:
-            known = db.execute("SELECT record FROM jobs WHERE user = ? AND key = ?", (user, key)).fetchone()
-            if known is not None:
-                return same_or_refuse(self._decode(known[0]).job, key, spec)
-            last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'").fetchone()
-            event = submit_event((last[0] if last else 0) + 1, spec, user, key, self._clock.now(), 0.0)
-            return _store(db, Stored(key, submitted(event)))
+        with self._file.changing() as db:
+            refuse_if_moved(self._file.paused(db))
+            return self._submit(db, spec, user, key)
 
-    def claim(self, choose: Choose, lease: Lease) -> Job | None:
-        """See `Queue.claim`."""
-        if not self._queued():
-            return None  # no idle worker keeps the others waiting
-        with self._changing() as db:
-            waiting = self._all(db, "WHERE state = 'queued' ORDER BY priority DESC, id")
-            chosen = choose([stored.job for stored in waiting])
-            if chosen is None:
-                return None
-            key = next(stored.key for stored in waiting if stored.job.id == chosen.id)
-            return _store(db, Stored(key, apply(chosen, claim_event(chosen, lease, self._clock.now()))))
+    def submit_array(self, specs: Sequence[JobSpec], *, user: str, key: str) -> list[Job]:
+        """See `Queue.submit_array`."""
+        with self._file.changing() as db:
+            refuse_if_moved(self._file.paused(db))
+            return [self._submit(db, spec, user, f"{key}/{n}") for n, spec in enumerate(specs)]
 
-    def advance(self, job_id: int, attempt: int, change: Change) -> Job:
-        """See `Queue.advance`."""
-        return self._change(job_id, lambda job: advance_event(job, attempt, change, self._clock.now()))
+    def _submit(self, db: sqlite3.Connection, spec: JobSpec, user: str, key: str) -> Job:
+        known = self._find(db, "user = ? AND key = ?", text(user), text(key))
+        if known is not None:
+            return same_or_refuse(known.job, key, spec)
+        last, line = db.execute("SELECT last, line FROM counter").fetchone()
+        event = submit_event(last + 1, spec, user, key, self._clock.now(), line)
+        return store(db, Stored(key, submitted(event)))
 
     def stop(self, job_id: int, stop: Stop) -> Job:
         """See `Queue.stop`."""
@@ -143,6 +109,31 @@ class SqliteQueue:
         """See `Queue.release`."""
         return self._change(job_id, lambda job: release_event(job, self._clock.now()))
 
+    # --- for workers ---
+
+    def claim(self, choose: Choose, lease: Lease) -> Job | None:
+        """See `Queue.claim`."""
+        with self._file.reading() as seen:
+            if seen is None or self._file.paused(seen) is not None or not _queued(seen, 1):
+                return None  # no idle worker keeps the others waiting
+        with self._file.changing() as db:
+            if self._file.paused(db) is not None:
+                return None
+            line = _Line(self._file, db, _queued(db))
+            chosen = line.choose(choose)
+            if chosen is None:
+                return None
+            key = line.stored(chosen.id).key
+            return store(db, Stored(key, apply(chosen, claim_event(chosen, lease, self._clock.now()))))
+
+    def advance(self, job_id: int, attempt: int, change: Change) -> Job:
+        """See `Queue.advance`."""
+        return self._change(
+            job_id,
+            lambda job: advance_event(job, attempt, change, self._clock.now()),
+            news=not isinstance(change, Beat),
+        )
+
     def lease(self, worker: str, seconds: float) -> Lease:
         """See `Queue.lease`."""
         return boot_lease(self._clock, worker, seconds)
@@ -151,207 +142,183 @@ class SqliteQueue:
         """See `Queue.lease_ended`."""
         return boot_lease_ended(self._clock, lease)
 
-    def submit_array(self, specs: Sequence[JobSpec], *, user: str, key: str) -> list[Job]:
-        """See `Queue.submit_array`."""
-        return [self.submit(spec, user=user, key=f"{key}/{n}") for n, spec in enumerate(specs)]
-
-    def watch(self) -> Watch:
-        """See `Queue.watch`."""
-        raise NotImplementedError
-
-    def pause(self, pause: Pause) -> None:
-        """See `Queue.pause`."""
-        raise NotImplementedError
-
-    def resume(self) -> None:
-        """See `Queue.resume`."""
-        raise NotImplementedError
-
-    def paused(self) -> Pause | None:
-        """See `Queue.paused`."""
-        return None
-
-    def export(self) -> Iterator[Stored]:
-        """See `Queue.export`."""
-        raise NotImplementedError
-
-    def adopt(self, stored: Sequence[Stored]) -> None:
-        """See `Queue.adopt`."""
-        raise NotImplementedError
-
-    def check(self, *, repair: bool = False) -> Sequence[Damage]:
-        """See `Queue.check`."""
-        raise NotImplementedError
+    # --- for those who look ---
 
     def get(self, job_id: int) -> Job:
         """See `Queue.get`."""
-        with self._reading() as db:
+        with self._file.reading() as db:
             return self._one(db, job_id).job
 
     def jobs(
         self, wanted: Filter = ALL, *, newest: bool = False, after: int = 0, limit: int | None = None
     ) -> Sequence[Job]:
         """See `Queue.jobs`."""
-        return select(self._everything(), wanted, newest=newest, after=after, limit=limit)
+        where, values = _conditions(wanted)
+        if after:
+            where, values = [*where, "id < ?" if newest else "id > ?"], [*values, after]
+        order = f"ORDER BY id {'DESC' if newest else 'ASC'} LIMIT ?"
+        which = f"WHERE {' AND '.join(where)} {order}" if where else order
+        return self._many(which, *values, -1 if limit is None else limit)
 
     def counts(self) -> dict[State, int]:
         """See `Queue.counts`."""
-        found = Counter(job.state for job in self._everything())
-        return {state: found[state] for state in State}
-
-    def changes(self, after: int, *, limit: int = 1000) -> Sequence[Job]:
-        """See `Queue.changes`."""
-        changed = [job for job in self._everything() if job.revision > after]
-        return sorted(changed, key=lambda job: job.revision)[:limit]
-
-    def _everything(self) -> Sequence[Job]:
-        with self._reading() as db:
-            return [stored.job for stored in self._all(db, "ORDER BY id")]
+        with self._file.reading() as db:
+            found = dict(db.execute("SELECT state, count(*) FROM jobs GROUP BY state")) if db else {}
+        return {state: found.get(state.value, 0) for state in State}
 
     def revision(self) -> int:
         """See `Queue.revision`."""
-        with self._reading() as db:
-            number: int = db.execute("SELECT revision FROM counter").fetchone()[0] if db else 0
-            return number
+        with self._file.reading() as db:
+            return revision(db) if db else 0
 
-    def _queued(self) -> bool:
-        with self._reading() as db:
-            return (
-                db is not None
-                and db.execute("SELECT 1 FROM jobs WHERE state = 'queued'").fetchone() is not None
-            )
+    def changes(self, after: int, *, limit: int = 1000) -> Sequence[Job]:
+        """See `Queue.changes`."""
+        return self._many("WHERE revision > ? ORDER BY revision LIMIT ?", after, limit)
 
-    def _change(self, job_id: int, decide: Callable[[Job], Event | None]) -> Job:
+    def watch(self) -> Watch:
+        """See `Queue.watch`."""
+        return FileWatch(self._file.news.parent, [self._file.news.name])
+
+    # --- for admins ---
+
+    def pause(self, pause: Pause) -> None:
+        """See `Queue.pause`."""
+        self._set_pause(json.dumps(to_data(pause)))
+
+    def resume(self) -> None:
+        """See `Queue.resume`."""
+        if self.paused() is not None:  # of a queue that is not there, none is made
+            self._set_pause(None)
+
+    def paused(self) -> Pause | None:
+        """See `Queue.paused`."""
+        with self._file.reading() as db:
+            return self._file.paused(db) if db else None
+
+    def export(self) -> Iterator[Stored]:
+        """See `Queue.export`."""
+        with self._file.reading() as db:
+            rows = db.execute(f"SELECT {_ROW} FROM jobs ORDER BY id").fetchall() if db else []  # noqa: S608
+        for row in rows:
+            yield self._file.decode(*row)
+
+    def adopt(self, stored: Sequence[Stored]) -> None:
+        """See `Queue.adopt`."""
+        with self._file.changing() as db:
+            for one in stored:
+                same_id = self._find(db, "id = ?", one.job.id)
+                same_key = self._find(db, "user = ? AND key = ?", text(one.job.user), text(one.key))
+                if is_new(one, same_id, same_key):
+                    store(db, one)
+
+    def check(self, *, repair: bool = False) -> Sequence[Damage]:
+        """See `Queue.check`.
+
+        A repair builds a new database from what can be read and puts it in the place of the old one, while no other
+        process has that open: a connection would go on with the old file.
+        """
+        return repair_file(self._file) if repair else check(self._file)
+
+    # --- what they have in common ---
+
+    def _set_pause(self, pause: str | None) -> None:
+        with self._file.changing() as db:
+            db.execute("UPDATE counter SET paused = ?, revision = revision + 1", (pause,))
+
+    def _change(self, job_id: int, decide: Callable[[Job], Event | None], *, news: bool = True) -> Job:
         self.get(job_id)  # of a queue that is not there, none is made
-        with self._changing() as db:
+        with self._file.changing() as db:
             stored = self._one(db, job_id)
             event = decide(stored.job)
-            return stored.job if event is None else _store(db, Stored(stored.key, apply(stored.job, event)))
+            if event is None:
+                return stored.job
+            return store(db, Stored(stored.key, apply(stored.job, event)), news=news)
 
     def _one(self, db: sqlite3.Connection | None, job_id: int) -> Stored:
-        row = db.execute("SELECT record FROM jobs WHERE id = ?", (job_id,)).fetchone() if db else None
-        if row is None:
+        stored = self._find(db, "id = ?", job_id) if db and _fits(job_id) else None
+        if stored is None:
             raise unknown_job(job_id)
-        return self._decode(row[0])
+        return stored
 
-    def _all(self, db: sqlite3.Connection | None, which: str) -> list[Stored]:
-        if db is None:
-            return []
-        return [self._decode(record) for (record,) in db.execute(f"SELECT record FROM jobs {which}")]  # noqa: S608 - our own words
+    def _find(self, db: sqlite3.Connection, where: str, *values: object) -> Stored | None:
+        row = db.execute(f"SELECT {_ROW} FROM jobs WHERE {where}", values).fetchone()  # noqa: S608 - our own words
+        return None if row is None else self._file.decode(*row)
 
-    def _decode(self, record: str) -> Stored:
-        try:
-            return decode(record)
-        except (ValueError, KeyError, TypeError) as error:
-            raise self._damaged(error) from None
+    def _many(self, which: str, *values: object) -> Sequence[Job]:
+        with self._file.reading() as db:
+            rows = db.execute(f"SELECT {_ROW} FROM jobs {which}", values).fetchall() if db else []  # noqa: S608
+        return [self._file.decode(*row).job for row in rows]
 
-    @contextlib.contextmanager
-    def _changing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that nobody else writes beside; an error takes everything back."""
-        with self._threads, self._explained("write to the queue"):
-            db = self._connection() or self._make()
-            db.execute("BEGIN IMMEDIATE")
+
+class _Line(Sequence[Job]):
+    """The queued jobs in their order, read one by one: who takes the first does not pay for the rest."""
+
+    def __init__(self, file: SqliteFile, db: sqlite3.Connection, ids: list[int]) -> None:
+        self._file = file
+        self._db = db
+        self._ids = ids
+        self._read: dict[int, Stored] = {}
+        self._unreadable: set[int] = set()
+
+    def choose(self, choose: Choose) -> Job | None:
+        """Ask *choose*; again without it where it met a record that cannot be read: the others shall run."""
+        while True:
+            known = len(self._unreadable)
             try:
-                yield db
-                db.execute("COMMIT")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
+                return choose(self)
+            except HostError:
+                if len(self._unreadable) == known:
+                    raise
+                self._ids = [job_id for job_id in self._ids if job_id not in self._unreadable]
 
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection | None]:
-        """The database, None where there is none yet: reading makes nothing."""
-        with self._threads, self._explained("read the queue"):
-            yield self._connection()
-
-    def _connection(self) -> sqlite3.Connection | None:
-        """The open database; None where there is none yet."""
-        if self._opened is None and self._path.exists():
-            db = sqlite3.connect(self._path, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
+    def stored(self, job_id: int) -> Stored:
+        """Return one of them."""
+        if job_id not in self._read:
+            row = self._db.execute(f"SELECT {_ROW} FROM jobs WHERE id = ?", (job_id,)).fetchone()  # noqa: S608
             try:
-                self._check(db)
-            except BaseException:
-                db.close()
+                self._read[job_id] = self._file.decode(*row)
+            except FetchError:
+                self._unreadable.add(job_id)
                 raise
-            # A connection is part of a cycle (its statement cache), so it would stay open until a collection.
-            weakref.finalize(self, db.close).atexit = False
-            self._opened = db
-        return self._opened
+        return self._read[job_id]
 
-    def _make(self) -> sqlite3.Connection:
-        """Make the database beside its place and link it there: nobody ever sees a part of it, and one maker wins."""
-        make_folder(self._path.parent)
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-        temporary.unlink(missing_ok=True)
-        os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        try:
-            with contextlib.closing(sqlite3.connect(temporary, isolation_level=None)) as db:
-                db.execute("PRAGMA journal_mode = WAL")
-                db.execute("PRAGMA synchronous = FULL")
-                db.executescript(_LAYOUT)
-            with contextlib.suppress(FileExistsError):
-                self._path.hardlink_to(temporary)
-            sync_folder(self._path.parent)
-        finally:
-            temporary.unlink()
-        made = self._connection()
-        assert made is not None  # noqa: S101 - it is there now
-        return made
+    def __len__(self) -> int:
+        return len(self._ids)
 
-    def _check(self, db: sqlite3.Connection) -> None:
-        """Prepare a connection; a stranger's file is left alone."""
-        application = db.execute("PRAGMA application_id").fetchone()[0]
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if application != APPLICATION or version > VERSION:
-            told = (
-                f"has layout {version}, we read {VERSION}"
-                if application == APPLICATION
-                else "is no FetchML queue"
-            )
-            raise HostError(
-                "queue-format",
-                f"this database {told}",
-                context=str(self._path),
-                hint="use the version of FetchML that wrote it, or move the file aside",
-            )
-        db.execute("PRAGMA synchronous = FULL")
-
-    @contextlib.contextmanager
-    def _explained(self, doing: str) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise self._explain(error, doing) from None
-        except OSError as error:
-            raise explain_os_error(error, doing) from None
-
-    def _explain(self, error: sqlite3.Error, doing: str) -> FetchError:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # Python 3.11; the words tell the same
-        if code == 13 or "is full" in str(error):
-            full = OSError(errno.ENOSPC, "", str(self._path))
-            return explain_os_error(full, doing)
-        if code in {11, 26} or "malformed" in str(error) or "not a database" in str(error):
-            return self._damaged(error)
-        return HostError("io-error", f"could not {doing}: {error}", context=str(self._path))
-
-    def _damaged(self, error: Exception) -> HostError:
-        return HostError(
-            "queue-damaged",
-            f"the queue's database cannot be read: {error}",
-            context=str(self._path),
-            hint="keep a copy of the file before anything else touches it",
-        )
+    @overload
+    def __getitem__(self, index: int) -> Job: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Job]: ...
+    def __getitem__(self, index: int | slice) -> Job | list[Job]:
+        if isinstance(index, slice):
+            return [self.stored(job_id).job for job_id in self._ids[index]]
+        return self.stored(self._ids[index]).job
 
 
-def _store(db: sqlite3.Connection, stored: Stored) -> Job:
-    """Write a job inside a transaction."""
-    db.execute("UPDATE counter SET revision = revision + 1")
-    job = evolve(stored.job, revision=db.execute("SELECT revision FROM counter").fetchone()[0])
-    stored = evolve(stored, job=job)
-    db.execute(
-        "INSERT INTO jobs (id, state, priority, user, key, record) VALUES (?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (id) DO UPDATE SET state = excluded.state, record = excluded.record",
-        (job.id, job.state.value, job.spec.priority, job.user, stored.key, encode(stored)),
+def _queued(db: sqlite3.Connection, limit: int = -1) -> list[int]:
+    """The ids of the queued jobs in the order of the line, so many at most."""
+    rows = db.execute(
+        "SELECT id FROM jobs INDEXED BY line WHERE state = 'queued' ORDER BY place, id LIMIT ?", (limit,)
     )
-    return job
+    return [job_id for (job_id,) in rows]
+
+
+def _conditions(wanted: Filter) -> tuple[list[str], list[object]]:
+    """Return what `Filter.fits` says, in SQL."""
+    where: list[str] = []
+    values: list[object] = []
+    if wanted.states:
+        where.append(f"state IN ({', '.join('?' * len(wanted.states))})")
+        values += [state.value for state in wanted.states]
+    if wanted.user:
+        where.append("user = ?")
+        values.append(text(wanted.user))
+    if wanted.name:
+        where.append("fits(name, ?)")
+        values.append(text(wanted.name))
+    return where, values
+
+
+def _fits(job_id: int) -> bool:
+    """Whether SQLite has numbers so high."""
+    return abs(job_id) < 1 << 63

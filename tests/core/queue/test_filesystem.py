@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
+from attrs import evolve
 
 from fetchml_core.errors import FetchError
+from fetchml_core.jobs.job import Stop
+from fetchml_core.queue.base import Beat, Pause
 from fetchml_core.queue.filesystem import FilesystemQueue
-from tests.core.queue.contract import SPEC, FakeClock, QueueContract
+from tests.core.queue.contract import LEASE, SPEC, FakeClock, QueueContract, first, order, running
+from tests.core.queue.old_samples import SAMPLES, assert_all_is_there
 
 
 @pytest.fixture
@@ -54,7 +60,7 @@ def test_newer_format_is_refused(folder, open_queue):
     """A job of a later version is left alone."""
     open_queue().submit(SPEC, user="anna", key="1")
     path = folder / "jobs" / "1"
-    path.write_bytes(path.read_bytes().replace(b"JOB 1 ", b"JOB 2 ", 1))
+    path.write_bytes(b"FETCHML-JOB 2 00000000 2\n{}\n")
 
     with pytest.raises(FetchError, match="has format 2, we read 1"):
         open_queue().jobs()
@@ -88,3 +94,131 @@ def test_failed_sync_accepts_nothing(open_queue, mocker):
 
     assert [job.id for job in open_queue().jobs()] == [1]
     assert queue.submit(SPEC, user="anna", key="2").user == "anna"
+
+
+def test_format_1_without_revisions_loads(folder, open_queue):
+    """A folder of the first version, whose records carry neither revision nor line, goes on."""
+    shutil.copytree(SAMPLES / "filesystem-1", folder)
+
+    assert_all_is_there(open_queue)
+
+
+def three_jobs(queue):
+    """Three queued jobs."""
+    return [queue.submit(SPEC, user="anna", key=str(n)) for n in range(3)]
+
+
+def test_the_rest_is_served_beside_a_damaged_file(folder, open_queue):
+    """Jobs that can be read are worked on; lists and new jobs tell what is wrong, until it is moved aside."""
+    queue = open_queue()
+    three_jobs(queue)
+    (folder / "jobs" / "2").write_bytes(b"FETCHML-JOB 1 00000000 9\n{}\n")
+    queue = open_queue()
+    for refused in (
+        queue.jobs,
+        queue.counts,
+        lambda: queue.changes(0),
+        lambda: list(queue.export()),
+        lambda: queue.get(2),
+        lambda: queue.stop(2, Stop("anna")),
+        lambda: queue.submit(SPEC, user="anna", key="new"),
+        lambda: queue.adopt([]),
+    ):
+        with pytest.raises(FetchError, match="queue-damaged") as caught:
+            refused()
+        assert caught.value.hint == "ml queue check --repair"
+    assert queue.get(3).id == 3
+    assert order(queue) == [1, 3]
+    queue.claim(first, LEASE)
+    assert queue.advance(1, 1, Beat(LEASE)).id == 1
+
+    assert [damage.jobs for damage in queue.check()] == [(2,)]
+    (damage,) = queue.check(repair=True)
+    assert (damage.jobs, damage.repair) == ((2,), f"moved to {folder / 'damaged' / '2'}")
+    assert (folder / "damaged" / "2").read_bytes().endswith(b"{}\n")
+    assert queue.check() == []
+    assert [job.id for job in queue.jobs()] == [job.id for job in open_queue().jobs()] == [1, 3]
+    assert open_queue().submit(SPEC, user="anna", key="new").id == 4
+
+
+def test_a_repair_never_overwrites_an_earlier_one(folder, open_queue):
+    """Two files of one name that were damaged are both kept."""
+    queue = open_queue()
+    for text in (b"first", b"second"):
+        queue.submit(SPEC, user="anna", key="1")
+        queue.pause(Pause("anna"))
+        (folder / "paused").write_bytes(text)
+        with pytest.raises(FetchError, match="queue-damaged"):
+            queue.claim(first, LEASE)
+        (damage,) = queue.check(repair=True)
+        assert "jobs are given out again" in damage.repair
+
+    assert {path.read_bytes() for path in (folder / "damaged").iterdir()} == {b"first", b"second"}
+    assert queue.claim(first, LEASE).id == 1
+
+
+def test_a_file_under_another_id_is_damage(folder, open_queue):
+    """A copied file is no second job."""
+    three_jobs(open_queue())
+    shutil.copy(folder / "jobs" / "1", folder / "jobs" / "9")
+
+    assert open_queue().check()[0].jobs == (9,)
+
+
+@pytest.mark.parametrize("text", [b"", b"x", b"1\n"])
+def test_a_wrong_last_id_is_repaired(folder, open_queue, text):
+    """Ids stay higher than all that were given, those of damaged files too."""
+    three_jobs(open_queue())
+    (folder / "jobs" / "3").write_bytes(b"")
+    assert [damage.jobs for damage in open_queue().check(repair=True)] == [(3,)]
+    (folder / "last").write_bytes(text)
+    (damage,) = open_queue().check()
+    assert damage.place == str(folder / "last")
+    open_queue().check(repair=True)
+
+    assert open_queue().check() == []
+    assert open_queue().submit(SPEC, user="anna", key="new").id == 4
+
+
+def test_a_revision_that_fell_back_is_repaired(folder, open_queue):
+    """Changes after the repair are higher than all before."""
+    queue = open_queue()
+    highest = three_jobs(queue)[-1].revision
+    (folder / "revision").write_bytes(bytes(8))
+    assert [damage.place for damage in queue.check(repair=True)] == [str(folder / "revision")]
+
+    assert open_queue().check() == []
+    assert queue.hold(1).revision > highest
+
+
+def test_a_failed_change_is_no_job(folder, open_queue, mocker):
+    """When a folder cannot be synced, what was put there is taken away again: all of an array or none."""
+    queue = open_queue()
+    queue.submit(SPEC, user="anna", key="1")
+    spare = iter([None] * 4)
+
+    def sync(fd):
+        try:
+            next(spare)
+        except StopIteration:
+            raise OSError(28, "No space left on device") from None
+
+    mocker.patch("os.fsync", side_effect=sync)
+    with pytest.raises(FetchError, match="disk-full"):
+        queue.submit_array([evolve(SPEC, name=str(n)) for n in range(3)], user="anna", key="2")
+    mocker.stopall()
+
+    assert [job.id for job in queue.jobs()] == [job.id for job in open_queue().jobs()] == [1]
+
+
+def test_a_beat_wakes_nobody(open_queue):
+    """Heartbeats are written often and are no news."""
+    queue = open_queue()
+    running(queue)
+    watch = open_queue().watch()
+    watch.clear()
+    before = queue.revision()
+    queue.advance(1, 1, Beat(LEASE))
+
+    assert queue.revision() == before
+    watch.close()

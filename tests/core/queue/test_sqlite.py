@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import sqlite3
+import sys
 
 import pytest
+from attrs import evolve
 
 from fetchml_core.errors import FetchError
+from fetchml_core.queue.base import Beat, Pause
 from fetchml_core.queue.sqlite import SqliteQueue
-from tests.core.queue.contract import SPEC, FakeClock, QueueContract
+from tests.core.queue.contract import FORK, LEASE, SPEC, FakeClock, QueueContract, first, order
+from tests.core.queue.old_samples import SAMPLES, assert_all_is_there
 
 
 @pytest.fixture
@@ -47,8 +53,9 @@ def test_it_is_private_and_durable(path, open_queue):
     queue.submit(SPEC, user="anna", key="1")
 
     assert os.stat(path).st_mode & 0o077 == 0
-    assert queue._connection().execute("PRAGMA synchronous").fetchone() == (2,)
-    assert queue._connection().execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    with queue._file.reading() as db:
+        assert db.execute("PRAGMA synchronous").fetchone() == (2,)
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_a_strangers_database_is_left_alone(path, open_queue):
@@ -67,9 +74,9 @@ def test_newer_layout_is_refused(path, open_queue):
     """A queue of a later version is left alone."""
     open_queue().submit(SPEC, user="anna", key="1")
     with sqlite3.connect(path) as db:
-        db.execute("PRAGMA user_version = 2")
+        db.execute("PRAGMA user_version = 3")
 
-    with pytest.raises(FetchError, match="has layout 2, we read 1"):
+    with pytest.raises(FetchError, match="has layout 3, we read 2"):
         open_queue().submit(SPEC, user="anna", key="2")
 
 
@@ -94,3 +101,156 @@ def test_an_error_takes_the_change_back(open_queue):
         queue.claim(lambda _: 1 // 0, None)
     assert open_queue().get(job.id) == job
     assert open_queue().submit(SPEC, user="anna", key="2").id == 2
+
+
+def load_layout_1(path):
+    """Make the database of the first version."""
+    path.parent.mkdir()
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.executescript((SAMPLES / "sqlite-1.sql").read_text("utf-8"))
+
+
+def test_layout_1_is_upgraded(path, open_queue):
+    """A database of the first version goes on, whoever opens it."""
+    load_layout_1(path)
+
+    assert_all_is_there(open_queue)
+
+
+def test_an_upgrade_that_fails_leaves_the_old_layout(path, open_queue, mocker):
+    """It is one transaction: tried again, it works."""
+    load_layout_1(path)
+    mocker.patch("fetchml_core.queue.sqlite_file._upgrade_row", side_effect=[None, None, ZeroDivisionError])
+    with pytest.raises(ZeroDivisionError):
+        open_queue().jobs()
+    mocker.stopall()
+
+    assert_all_is_there(open_queue)
+
+
+def test_many_may_upgrade_at_once(path, open_queue):
+    """Processes that open an old database at the same time do not get in each other's way."""
+    load_layout_1(path)
+    children = [FORK.Process(target=lambda: sys.exit(len(open_queue().jobs()))) for _ in range(4)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+
+    assert [child.exitcode for child in children] == [6, 6, 6, 6]
+    assert_all_is_there(open_queue)
+
+
+def test_damage_of_an_old_record_survives_the_upgrade(path, open_queue):
+    """It is found by a check, as it would be without."""
+    load_layout_1(path)
+    spoil(path, "record = '{}' WHERE id = 2")
+
+    assert [damage.jobs for damage in open_queue().check()] == [(2,)]
+
+
+def spoil(path, change):
+    """Write into a row behind the queue's back."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute(f"UPDATE jobs SET {change}")
+        db.commit()
+
+
+def three_jobs(queue):
+    """Three queued jobs."""
+    return [queue.submit(SPEC, user="anna", key=str(n)) for n in range(3)]
+
+
+SPOILED = {
+    "text": "record = '{' WHERE id = 2",
+    "flipped": "record = replace(record, 'train.py', 'drain.py') WHERE id = 2",
+    "not text": "record = x'ff00' WHERE id = 2",
+    "of another": "record = (SELECT record FROM jobs WHERE id = 1), crc = (SELECT crc FROM jobs WHERE id = 1) WHERE id = 2",
+}
+
+
+@pytest.mark.parametrize("change", SPOILED)
+def test_the_rest_is_served_beside_a_damaged_record(path, open_queue, change):
+    """Other jobs are listed, claimed and taken in; whatever would show the damaged one tells it, until a repair."""
+    three_jobs(open_queue())
+    spoil(path, SPOILED[change])
+    queue = open_queue()
+    for refused in (queue.jobs, lambda: queue.get(2), lambda: list(queue.export())):
+        with pytest.raises(FetchError, match="queue-damaged") as caught:
+            refused()
+        assert caught.value.hint == "ml queue check --repair"
+    assert [job.id for job in queue.jobs(newest=True, limit=1)] == [3]
+    assert order(queue) == [1, 3]
+    assert queue.claim(first, LEASE).id == 1
+    assert queue.advance(1, 1, Beat(LEASE)).id == 1
+    assert queue.submit(SPEC, user="anna", key="new").id == 4
+    assert [damage.jobs for damage in queue.check()] == [(2,)]
+    revision = queue.revision()
+
+    (damage,) = queue.check(repair=True)
+    old = path.with_name("queue.sqlite.damaged-1")
+    assert str(old) in damage.repair
+    assert queue.check() == []
+    assert [job.id for job in queue.jobs()] == [job.id for job in open_queue().jobs()] == [1, 3, 4]
+    assert queue.revision() > revision
+    assert queue.submit(SPEC, user="anna", key="newer").id == 5
+    with contextlib.closing(sqlite3.connect(old)) as db:
+        assert db.execute("SELECT count(*) FROM jobs").fetchone() == (4,)
+
+
+def test_columns_that_disagree_are_written_again(path, open_queue):
+    """The record is the truth."""
+    jobs = three_jobs(open_queue())
+    spoil(path, "state = 'failed', place = 7 WHERE id = 2")
+    assert len(open_queue().check()) == 1
+    open_queue().check(repair=True)
+
+    assert open_queue().check() == []
+    assert open_queue().jobs() == jobs
+    assert order(open_queue()) == [1, 2, 3]
+
+
+def test_damaged_pages_cost_only_what_is_on_them(path, open_queue):
+    """Wherever a page is overwritten: nothing wrong is shown, and a repair keeps what can be found.
+
+    Without the root of the table that is nothing; every job is then told as lost.
+    """
+    queue = open_queue()
+    specs = [evolve(SPEC, name=f"train-{n}", env={"X": "x" * 700}) for n in range(40)]
+    jobs = {job.id: job for job in queue.submit_array(specs, user="anna", key="k")}
+    queue.pause(Pause("anna", "disk"))
+    del queue
+    gc.collect()
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        (root,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'jobs'").fetchone()
+    good = path.read_bytes()
+    for page in range(1, len(good) // 4096):
+        path.write_bytes(good[: page * 4096] + b"\x5a" * 4096 + good[(page + 1) * 4096 :])
+        with contextlib.suppress(FetchError):
+            assert all(jobs[job.id] == job for job in open_queue().jobs())
+        gc.collect()
+        damages = open_queue().check()
+        gc.collect()
+        repaired = open_queue().check(repair=True)
+        assert bool(repaired) == bool(damages)
+        left = open_queue().jobs()
+        assert all(jobs[job.id] == job for job in left)
+        assert len(left) >= len(jobs) - 12 or page == root - 1
+        lost = {job_id for damage in repaired for job_id in damage.jobs}
+        assert lost >= set(jobs) - {job.id for job in left}
+        assert open_queue().check() == []
+        assert open_queue().submit(SPEC, user="anna", key="new").id == 41
+        gc.collect()
+
+
+def test_a_repair_needs_the_file_for_itself(path, open_queue):
+    """While another process has it open, it would go on with the old file."""
+    queue = open_queue()
+    three_jobs(queue)
+    spoil(path, SPOILED["text"])
+
+    with pytest.raises(FetchError, match="queue-busy"):
+        open_queue().check(repair=True)
+    assert queue.get(1).id == 1
+    assert list(path.parent.glob("*damaged*")) == []
