@@ -10,8 +10,11 @@ Beside the events of `moves` a journal has these:
     pause   pause n
     resume  n
 
-Many processes read what one has written, and most of it never concerns them: a ``submit`` begins with all that has to
-be known of a job in line, in the order of `submit_body`, and is parsed no further until somebody asks for the job.
+Many processes read what one has written, and most of it never concerns them. So events begin with all that everybody has
+to know, in a fixed order, and are parsed no further until somebody asks for the job:
+
+    {"e":"submit","n":N,"id":ID,"priority":P,"line":LINE,"user":USER,"key":KEY,        see `submit_body`
+    {"e":KIND,"n":N,"id":ID,"state":STATE,        see `change_event`; STATE is the job's after it
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from fetchml_core.jobs.states import FINAL, State
 
 from .base import Pause, Stored, place_in_line
 from .journal import to_json
-from .moves import Event, Record, fold, state_of, unknown_job
+from .moves import Event, Record, fold, state_after, state_of, unknown_job
 from .sealed import Mark
 
 _STRING = rb'"(?:[^"\\]|\\.)*"'
@@ -38,6 +41,7 @@ _SUBMIT = re.compile(
     rb'\{"e":"submit","n":(\d+),"id":(\d+),"priority":(\d+),"line":([^,]+),"user":(%b,"key":%b),'
     % (_STRING, _STRING)
 )
+_CHANGE = re.compile(rb'\{"e":"[a-z]+","n":(\d+),"id":(\d+),"state":"([a-z-]+)",')
 _PRIORITY = JobSpec("", (), "").priority
 Place = tuple[float, int]
 
@@ -57,10 +61,16 @@ def submit_body(n: int, job: Job, key: str, spec_json: str) -> bytes:
     ).encode("ascii")
 
 
+def change_event(n: int, job: Job, event: Event) -> Event:
+    """Return *event* with the revision and the state it leads to, in the order that `Ledger.take` reads."""
+    state = state_after(job.state, event)
+    return {"e": "", "n": n, "id": job.id, "state": state.value, **event}
+
+
 class _Entry:
     """One job: its record, and the job made of it once somebody asks."""
 
-    __slots__ = ("_body", "_job", "_record", "id", "place", "revision", "state")
+    __slots__ = ("_body", "_job", "_later", "_record", "id", "place", "revision", "state")
 
     def __init__(self, job_id: int, revision: int, place: Place, state: State) -> None:
         self.id = job_id
@@ -68,6 +78,7 @@ class _Entry:
         self.place = place
         self.state = state
         self._body = b""
+        self._later: list[Event | bytes] = []
         self._record: Record | None = None
         self._job: Job | None = None
 
@@ -94,11 +105,14 @@ class _Entry:
     @property
     def record(self) -> Record:
         """The record, and the key beside."""
-        if self._record is None:
+        record = self._record
+        if record is None:
             event = json.loads(self._body)
-            self._record = {**fold(None, event), "key": event["key"]}
-            self._body = b""
-        return self._record
+            record = {**fold(None, event), "key": event["key"]}
+        for later in self._later:
+            record = fold(record, json.loads(later) if isinstance(later, bytes) else later)
+        self._record, self._body, self._later = record, b"", []
+        return record
 
     @property
     def job(self) -> Job:
@@ -110,10 +124,11 @@ class _Entry:
         """Spare the making of a job that is at hand."""
         self._job = job
 
-    def apply(self, event: Event) -> None:
-        self._record = fold(self.record, event)
-        self.state = state_of(self._record)
-        self.revision = event["n"]
+    def change(self, n: int, state: State, event: Event | bytes) -> None:
+        """Take a change in, as it is or as JSON; it is looked into when somebody asks for the job."""
+        self._later.append(event)
+        self.revision = n
+        self.state = state
         self._job = None
 
 
@@ -185,15 +200,18 @@ class Ledger:
             HostError: ``queue-damaged``: one does not follow from those before it.
         """
         for body in bodies:
-            submit = _SUBMIT.match(body)
-            if submit is None:
+            if change := _CHANGE.match(body):
+                n = int(change[1])
+                self._count(n, body)
+                self._change(int(change[2]), n, _STATES[change[3]], body)
+            elif submit := _SUBMIT.match(body):
+                n, job_id, line = int(submit[1]), int(submit[2]), float(submit[4])
+                self._count(n, body)
+                self.line = max(self.line, line)
+                place = place_in_line(line, int(submit[3]), job_id)
+                self._put(_Entry.of_body(job_id, n, place, body), submit[5])
+            else:
                 self.apply(json.loads(body))
-                continue
-            n, job_id, line = int(submit[1]), int(submit[2]), float(submit[4])
-            self._count(n, body)
-            self.line = max(self.line, line)
-            place = place_in_line(line, int(submit[3]), job_id)
-            self._put(_Entry.of_body(job_id, n, place, body), submit[5])
 
     def missing_before(self, event: Event) -> int:
         """Return how many events are missing before *event*."""
@@ -228,7 +246,7 @@ class Ledger:
         elif kind == "resume":
             self.pause = None
         elif kind != "beat" and "id" in event:
-            self._change(event)
+            self._change_by(event)
 
     def compacted(self, mark: Mark, *, states: frozenset[State]) -> list[bytes]:
         """Return the events of a journal that begins anew with the jobs in *states*, as JSON.
@@ -282,20 +300,29 @@ class Ledger:
             bisect.insort(self._queued, entry.place)
         self.last_id = max(self.last_id, entry.id)
 
-    def _change(self, event: Event) -> None:
+    def _change_by(self, event: Event) -> None:
+        """Take in a change that does not say what state it leads to, as in format 1."""
         entry = self._entries[event["id"]]
+        state = State(event["state"]) if "state" in event else state_after(entry.state, event)
+        self._change(event["id"], event["n"], state, event)
+
+    def _change(self, job_id: int, n: int, state: State, event: Event | bytes) -> None:
+        entry = self._entries.get(job_id)
+        if entry is None:
+            raise _damaged(event, f"there is no job {job_id}")
         before = entry.state
-        entry.apply(event)
-        if entry.state is before:
+        entry.change(n, state, event)
+        if state is before:
             return
         self._states[before] -= 1
-        self._states[entry.state] += 1
+        self._states[state] += 1
         if before is State.QUEUED:
             del self._queued[bisect.bisect_left(self._queued, entry.place)]
-        elif entry.state is State.QUEUED:
+        elif state is State.QUEUED:
             bisect.insort(self._queued, entry.place)
 
 
+_STATES = {state.value.encode(): state for state in State}
 _UNCOUNTED = {"beat", "job"}
 
 

@@ -164,16 +164,28 @@ def fold(record: Record | None, event: Event) -> Record:
 
     Args:
         record: The job so far, which may be changed in place; None before its ``submit``.
-        event: What has happened; one of a newer version's kind changes nothing.
+        event: What has happened; one of a newer version's kind changes the state at most.
     """
     if record is None:
         return _accept(event)
     handler = _HANDLERS.get(event["e"])
     if handler:
+        state = state_after(state_of(record), event)
         handler(record, event)
+        record["state"] = state.value
         if "n" in event:
             record["revision"] = event["n"]
+    elif "state" in event:
+        record["state"] = event["state"]
     return record
+
+
+def state_after(state: State, event: Event) -> State:
+    """Return the state of a job after *event*, which is one of `moves` and no ``submit``."""
+    kind = event["e"]
+    if kind == "beat" or (kind == "start" and state is State.STOPPING):
+        return state
+    return follow(state, Step(kind), State(event["outcome"]["state"]) if kind == "finish" else None)
 
 
 def _accept(event: Event) -> Record:
@@ -190,7 +202,6 @@ def _claim(record: Record, event: Event) -> None:
         {"number": len(attempts) + 1, "worker": event["lease"]["worker"], "claimed_at": event["at"]}
     )
     record["lease"] = event["lease"]
-    record["state"] = State.STARTING.value
 
 
 def _beat(record: Record, event: Event) -> None:
@@ -200,26 +211,21 @@ def _beat(record: Record, event: Event) -> None:
 def _start(record: Record, event: Event) -> None:
     record["attempts"][-1].update(launch=event["launch"], started_at=event["at"])
     record["lease"] = event["lease"]
-    if record["state"] != State.STOPPING.value:
-        record["state"] = State.RUNNING.value
 
 
 def _finish(record: Record, event: Event) -> None:
     _end_attempt(record, event)
-    record["state"] = event["outcome"]["state"]
     record["ended_at"] = event["at"]
 
 
 def _requeue(record: Record, event: Event) -> None:
     _end_attempt(record, event)
-    record["state"] = State.QUEUED.value
     record.pop("stop", None)
 
 
 def _return(record: Record, event: Event) -> None:
     record["attempts"][-1]["ended_at"] = event["at"]
     record.pop("lease", None)
-    record["state"] = State.QUEUED.value
 
 
 def _end_attempt(record: Record, event: Event) -> None:
@@ -228,18 +234,13 @@ def _end_attempt(record: Record, event: Event) -> None:
 
 
 def _stop(record: Record, event: Event) -> None:
-    state = follow(state_of(record), Step.STOP)
-    record.update(stop=event["stop"], state=state.value)
-    if state.final:
+    record["stop"] = event["stop"]
+    if not state_of(record).active:
         record["ended_at"] = event["at"]
 
 
-def _hold(record: Record, _: Event) -> None:
-    record["state"] = State.HELD.value
-
-
-def _release(record: Record, _: Event) -> None:
-    record["state"] = State.QUEUED.value
+def _nothing(_record: Record, _event: Event) -> None:
+    """The state says it all."""
 
 
 def state_of(record: Record) -> State:
@@ -255,6 +256,6 @@ _HANDLERS = {
     "requeue": _requeue,
     "return": _return,
     "stop": _stop,
-    "hold": _hold,
-    "release": _release,
+    "hold": _nothing,
+    "release": _nothing,
 }

@@ -47,7 +47,7 @@ from .beats import Beats
 from .history import History
 from .journal import Journal, Written, to_json, to_line
 from .journalcheck import move_aside, read_damaged
-from .ledger import Ledger, job_event, submit_body
+from .ledger import Ledger, change_event, job_event, submit_body
 from .moves import (
     Event,
     advance_event,
@@ -292,7 +292,8 @@ class NativeQueue:
         """Append an event and let it be true here; it counts once it is settled."""
         if event is None:
             return None
-        event["n"] = self._ledger.revision + 1
+        n = self._ledger.revision + 1
+        event = change_event(n, self._get(event["id"]), event) if "id" in event else {**event, "n": n}
         written = self._journal.append(to_line(to_json(event).encode("ascii")))
         self._ledger.apply(event)
         return written
