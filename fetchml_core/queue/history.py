@@ -151,11 +151,11 @@ class History:
     def _seal(self, batch: Sequence[Stored], mark: Mark) -> Mark:
         make_folder(self._folder)
         if not mark.blocks:
-            for table in (self._blocks, self._ids):
-                table.cut(0)
-                table.begin()
+            self._blocks.begin()
+            self._ids.begin()
             self._keys.create(len(batch))
-        if self._data.open(write=True) and self._data.size() < mark.size:
+        self._data.open(write=True)
+        if self._data.size() < mark.size:
             raise damaged(self._data.path, self._data.size(), "the end of the history is missing")
         self._data.cut(mark.size)
         places: dict[int, bytes] = {}

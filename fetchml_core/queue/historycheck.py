@@ -1,7 +1,7 @@
 """Verify the sealed history, and mend it: what `History.check` and `History.repair` do.
 
 ``jobs.gz`` is the truth, and the rest derived: a wrong entry is written anew from the jobs. A block that does not match
-its checksum is lost. A repair copies it to ``<queue>/damaged/block-NUMBER-CRC.gz`` and puts an empty member of the same
+its checksum is lost. A repair copies it to ``<queue>/damaged/history-block-NUMBER-CRC.gz`` and puts an empty member of the same
 length in its place, so that all other blocks stay where they are and zcat goes on behind it. No job's line is ever
 written anew, so fields of a newer version stay.
 """
@@ -44,6 +44,7 @@ _NUMBERS = {state.value: number for number, state in enumerate(STATES, 1)}
 _CHUNK = 1 << 20
 _PAGE = 4096
 _ENOUGH = 1024
+_SLOTS = 1 << 16  # for one sync
 
 
 class _Row(NamedTuple):
@@ -278,7 +279,7 @@ class Examination:
         data = self._data.read(block.offset, left) if left else b""
         if data:
             make_folder(self._aside)
-            write_durably(self._aside / f"block-{number}-{zlib.crc32(data):08x}.gz", data)
+            write_durably(self._aside / f"history-block-{number}-{zlib.crc32(data):08x}.gz", data)
         empty = empty_member(block.length) or bytes(block.length)
         self._data.write(block.offset, empty)
         block = block._replace(jobs=0, tag=zlib.crc32(empty))
@@ -289,14 +290,20 @@ class Examination:
         """Write the keys anew where that is needed, and make all durable."""
         if self._wrong_keys:
             self._keys.create(mark.jobs)
-            for block in self._table:
-                rows = self._rows(block)
-                if rows is None:  # it was whole a moment ago
-                    raise damaged(self._data.path, block.offset, "a block changes while it is read")
-                self._keys.add((key_slot(row.user, row.key, row.id) for row in rows), mark.jobs)
+            slots = self._all_slots()
+            while some := list(itertools.islice(slots, _SLOTS)):
+                self._keys.add(some, mark.jobs)
         for file in (self._data, self._blocks, self._ids):
             file.sync()
         sync_folder(self._data.path.parent)
+
+    def _all_slots(self) -> Iterator[bytes]:
+        """Yield what the keys must hold."""
+        for block in self._table:
+            rows = self._rows(block)
+            if rows is None:  # it was whole a moment ago
+                raise damaged(self._data.path, block.offset, "a block changes while it is read")
+            yield from (key_slot(row.user, row.key, row.id) for row in rows)
 
 
 def _parse(lines: list[bytes] | None) -> list[_Row] | None:

@@ -143,9 +143,7 @@ class KeyTable:
 
     def _put(self, slot: bytes) -> None:
         for number, other in self._from_home(slot[:8]):
-            if other == slot:
-                return
-            if other == NOTHING:
+            if other in {NOTHING, slot}:  # one that is there may be on no disk, where a sync has failed
                 self.table.put(number, slot)
                 return
         raise FullError

@@ -59,6 +59,7 @@ from .moves import (
     stop_event,
     unknown_job,
 )
+from .sealed import MAX_ID
 from .stored import is_new
 from .watch import FileWatch
 
@@ -231,6 +232,8 @@ class NativeQueue:
             keys: dict[tuple[str, str], Stored] = {}
             for one in stored:
                 job, who = one.job, (one.job.user, one.key)
+                if not 0 < job.id <= MAX_ID:
+                    raise InputError("bad-id", f"an id is 1 to {MAX_ID}", context=str(job.id))
                 if is_new(one, ids.get(job.id) or self._at(job.id), keys.get(who) or self._under(*who)):
                     ids[job.id] = keys[who] = one
                     revision = self._ledger.revision + len(bodies) + 1
@@ -293,7 +296,9 @@ class NativeQueue:
         if event is None:
             return None
         n = self._ledger.revision + 1
-        event = change_event(n, self._get(event["id"]), event) if "id" in event else {**event, "n": n}
+        event = (
+            change_event(n, self._get(event["id"]), event) if "id" in event else {"e": "", "n": n, **event}
+        )
         written = self._journal.append(to_line(to_json(event).encode("ascii")))
         self._ledger.apply(event)
         return written

@@ -13,7 +13,7 @@
                   16      8     first    revision of its first job
                   24      8     last     revision of its last job
                   32      4     tag      CRC-32 of the member
-                  36      4     crc      CRC-32 of the fields before, begun with the block's number
+                  36      4     crc      CRC-32 of the fields before, the block's number being its start value
 
         ids       an entry per job, that of job N begins at byte N*16:
 
@@ -24,7 +24,7 @@
                   6       1     user     first byte of the BLAKE2b-64 of the user's name
                   7       1     -        zero
                   8       4     tag      that of the block: of another block, the entry does not count
-                  12      4     crc      CRC-32 of the fields before, begun with the job's id
+                  12      4     crc      CRC-32 of the fields before, the job's id being its start value
 
                   16 bytes of ones: no such job here. Zeros are damage, unless the `Mark` is sparse.
         keys      see `keytable`
@@ -165,7 +165,7 @@ def user_byte(user: str) -> int:
 def pack_member(lines: Sequence[bytes]) -> bytes:
     """Return a block of *lines*, which have their newlines, as a gzip member."""
     text = b"".join(lines)
-    deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    deflate = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
     body = deflate.compress(text) + deflate.flush()
     return SIGNATURE + VERSION + b"\0" + body + struct.pack("<II", zlib.crc32(text), len(text))
 

@@ -47,7 +47,7 @@ def is_new(stored: Stored, same_id: Stored | None, same_key: Stored | None) -> b
     known = same_id or same_key
     if known is None:
         return True
-    if same_id != same_key or _origin(known) != _origin(stored):
+    if _origin(known) != _origin(stored):
         raise InputError(
             "id-taken",
             f"job {stored.job.id} cannot be taken in: its id or its key stands for another job here",
