@@ -25,7 +25,7 @@ from attrs import evolve
 
 from fetchml_core.clock import Clock
 from fetchml_core.convert import to_data
-from fetchml_core.errors import FetchError, HostError
+from fetchml_core.errors import FetchError, HostError, InputError
 from fetchml_core.jobs.job import Attempt, Job, JobSpec, Lease, Stop
 from fetchml_core.jobs.states import FINAL, State
 
