@@ -196,7 +196,7 @@ class Queue(Protocol):
 
         Raises:
             InputError: ``key-reused``: the same key came with another *spec*.
-            HostError: ``queue-moved``: a pause names the queue that serves its jobs now.
+            HostError: ``queue-moved``: a pause names the queue that serves its jobs now, also of a known *key*.
         """
         ...
 
@@ -239,7 +239,7 @@ class Queue(Protocol):
         """Give one queued job to the worker that *lease* names, as a new attempt; None while the queue is paused.
 
         *choose* gets the queued jobs in the order of `claim_order` and returns one of them or None. It must be
-        quick and must not call the queue. No two claims ever get the same attempt.
+        quick and must not call the queue; it may be asked again. No two claims ever get the same attempt.
         """
         ...
 
@@ -323,6 +323,8 @@ class Queue(Protocol):
     def adopt(self, stored: Sequence[Stored]) -> None:
         """Take jobs in as they are, with their ids; later ids are higher. Those that are here already stay as they are.
 
+        A job is here if its id, user, key, spec and time of submission are.
+
         Raises:
             InputError: ``id-taken``: an id or a key stands for another job here.
         """
@@ -332,6 +334,9 @@ class Queue(Protocol):
         """Verify all that is stored, by its checksums; return what is damaged.
 
         With *repair* the damaged parts are moved aside, never deleted, and the rest is served again.
+
+        Raises:
+            HostError: ``queue-busy``: to repair it the engine needs its files for itself.
         """
         ...
 

@@ -264,23 +264,8 @@ class Journal:
         self._read = end
         return Written(file, self._header.generation, self._epoch, start, lines)
 
-    def sync(self) -> None:
-        """Make all that was read durable. The caller holds `lock` and has called `prepare`.
-
-        Raises:
-            FetchError: what was not on disk before is taken back.
-        """
-        if self._synced >= self._read:
-            return
-        try:
-            os.fdatasync(self._opened().fd)
-        except OSError as error:
-            self._take_back(self._safe())
-            raise explain_os_error(error, "write to the queue") from None
-        self._note(self._known.epoch, self._read, self._read)
-
     def begin_anew(self, lines: bytes) -> None:
-        """Replace the journal by one that holds only *lines*, which say the same. The caller holds `lock`, synced.
+        """Replace the journal by one that holds only *lines*, which say the same. The caller holds `lock`, caught up.
 
         Raises:
             FetchError: one of the two is the journal; it is read anew.
@@ -348,7 +333,7 @@ class Journal:
                 self._known = self._look()
                 if self._known.epoch == written.epoch:
                     if not self._is_current(written.file):
-                        return  # who began the journal anew has synced all that was in this one
+                        return  # all that was in this one is on disk in the one that took its place
                     self._take_back(self._safe(), file=written.file)
             raise explain_os_error(error, "write to the queue") from None
         if self._covers(written):

@@ -423,7 +423,6 @@ class NativeQueue:
 
     def _compact(self) -> None:
         """Move ended jobs to the history and begin the journal anew with the others."""
-        self._journal.sync()
         try:
             mark = self._history.seal(self._ledger.endings(), self._ledger.mark)
             self._journal.begin_anew(b"".join(map(to_line, self._ledger.compacted(mark, states=_LIVE))))

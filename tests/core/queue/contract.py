@@ -31,7 +31,20 @@ SPEC = JobSpec(name="train", argv=("python3", "train.py"), snapshot="a" * 64)
 LEASE = Lease("box1", "boot-1", 100.0)
 LAUNCH = Launched("process", pid=7, start_ticks=9)
 FORK = multiprocessing.get_context("fork")
-ODD = ("anna", "Anna", "anna ", "", "ä\u0308\U0001f600", "a\nb\0c", "'; --", "*", "%", "\udcff", "x" * 70_000)
+ODD = (
+    "anna",
+    "Anna",
+    "anna ",
+    "",
+    "ä\u0308\U0001f600",
+    "a\nb\0c",
+    "'; --",
+    "*",
+    "%",
+    "\udcff",
+    "\udcfe",
+    "x" * 70_000,
+)
 """Texts that a careless engine takes for one another, for a pattern, or for an end."""
 
 

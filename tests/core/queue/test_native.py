@@ -267,3 +267,25 @@ def test_what_is_read_is_on_disk(folder, mocker):
             journal.settle_what_was_read()
 
         assert synced.call_count == expected
+
+
+def test_where_nothing_is_known_all_is_synced_first(tmp_path, open_queue, mocker):
+    """Without its state the journal may hold what is on no disk: a failure later must not take back what was there."""
+    open_queue().submit(SPEC, user="anna", key="1")
+    (tmp_path / "queue" / "state").unlink()
+    queue = open_queue()
+    real, calls = os.fdatasync, []
+
+    def fail_the_second(fd):
+        calls.append(fd)
+        if len(calls) == 2:
+            raise OSError(5, "Input/output error")
+        real(fd)
+
+    mocker.patch("os.fdatasync", side_effect=fail_the_second)
+    with pytest.raises(FetchError, match="io-error"):
+        queue.submit(SPEC, user="anna", key="2")
+    mocker.stopall()
+
+    assert len(calls) == 2
+    assert [job.id for job in open_queue().jobs()] == [1]
