@@ -125,6 +125,7 @@ class Journal:
     def __init__(self, folder: Path, boot_id: str) -> None:
         self._folder = folder
         self._path = folder / "journal"
+        self._name = str(self._path)
         self._lock = QueueLock(folder / "lock")
         self._boot = hashlib.sha256(boot_id.encode()).digest()[:16]
         self._file: _File | None = None
@@ -383,7 +384,7 @@ class Journal:
 
     def _is_current(self, file: _File) -> bool:
         try:
-            return self._path.stat().st_ino == file.inode
+            return os.stat(self._name).st_ino == file.inode  # noqa: PTH116 - three times a job, and Path is slow
         except FileNotFoundError:
             return False
 

@@ -6,14 +6,16 @@ Beside the events of `moves` a journal has these:
     base    n last line [pause] history    the queue at a compaction: revision, highest id and line that were given, what
                                            `history` holds; the jobs that live follow, and then this once more, as
                                            nothing could be told without it
-    job     key job [n]                    a whole job: one that lived at a compaction, or was adopted (then with ``n``)
+    job     n id priority line user key    a whole job that lived at a compaction; ``n`` is its own revision, and all but
+            state job                      ``key`` repeats what is in the job
+    adopt   likewise                       a job that came from another queue; it counts as a change
     pause   pause n
     resume  n
 
 Many processes read what one has written, and most of it never concerns them. So events begin with all that everybody has
 to know, in a fixed order, and are parsed no further until somebody asks for the job:
 
-    {"e":"submit","n":N,"id":ID,"priority":P,"line":LINE,"user":USER,"key":KEY,        see `submit_body`
+    {"e":"submit","n":N,"id":ID,"priority":P,"line":LINE,"user":USER,"key":KEY,        see `submit_body`, `job_body`
     {"e":KIND,"n":N,"id":ID,"state":STATE,        see `change_event`; STATE is the job's after it
 """
 
@@ -37,9 +39,9 @@ from .moves import Event, Record, fold, state_after, state_of, unknown_job
 from .sealed import Mark
 
 _STRING = rb'"(?:[^"\\]|\\.)*"'
-_SUBMIT = re.compile(
-    rb'\{"e":"submit","n":(\d+),"id":(\d+),"priority":(\d+),"line":([^,]+),"user":(%b,"key":%b),'
-    % (_STRING, _STRING)
+_NEW = re.compile(
+    rb'\{"e":"(submit|job|adopt)","n":(\d+),"id":(\d+),"priority":(\d+),"line":([^,]+),'
+    rb'"user":(%b,"key":%b),(?:"state":"([a-z-]+)")?' % (_STRING, _STRING)
 )
 _CHANGE = re.compile(rb'\{"e":"[a-z]+","n":(\d+),"id":(\d+),"state":"([a-z-]+)",')
 _PRIORITY = JobSpec("", (), "").priority
@@ -61,10 +63,25 @@ def submit_body(n: int, job: Job, key: str, spec_json: str) -> bytes:
     ).encode("ascii")
 
 
-def change_event(n: int, job: Job, event: Event) -> Event:
-    """Return *event* with the revision and the state it leads to, in the order that `Ledger.take` reads."""
-    state = state_after(job.state, event)
-    return {"e": "", "n": n, "id": job.id, "state": state.value, **event}
+def job_body(kind: str, record: Record) -> bytes:
+    """Return a ``job`` or an ``adopt`` as JSON, likewise.
+
+    Args:
+        kind: Which.
+        record: The job, with its key.
+    """
+    line, priority = record.get("line", 0.0), record["spec"].get("priority", _PRIORITY)
+    head = (
+        f'{{"e":"{kind}","n":{record["revision"]},"id":{record["id"]},"priority":{priority},"line":{line!r}'
+    )
+    who = f'"user":{to_json(record["user"])},"key":{to_json(record["key"])}'
+    job = f'"state":"{state_of(record).value}","job":{to_json(bare(record))}'
+    return f"{head},{who},{job}}}".encode("ascii")
+
+
+def change_event(n: int, state: State, event: Event) -> Event:
+    """Return *event* with the revision, and the state it leads to from *state*, in the order that `Ledger.take` reads."""
+    return {"e": "", "n": n, "id": 0, "state": state_after(state, event).value, **event}
 
 
 class _Entry:
@@ -91,8 +108,8 @@ class _Entry:
         return entry
 
     @classmethod
-    def of_body(cls, job_id: int, revision: int, place: Place, body: bytes) -> _Entry:
-        entry = cls(job_id, revision, place, State.QUEUED)
+    def of_body(cls, job_id: int, revision: int, place: Place, state: State, body: bytes) -> _Entry:
+        entry = cls(job_id, revision, place, state)
         entry._body = body
         return entry
 
@@ -107,12 +124,19 @@ class _Entry:
         """The record, and the key beside."""
         record = self._record
         if record is None:
-            event = json.loads(self._body)
-            record = {**fold(None, event), "key": event["key"]}
+            record = _whole(json.loads(self._body))
         for later in self._later:
             record = fold(record, json.loads(later) if isinstance(later, bytes) else later)
-        self._record, self._body, self._later = record, b"", []
+            self._body = b""
+        self._record, self._later = record, []
         return record
+
+    @property
+    def body(self) -> bytes:
+        """The job as a compaction writes it."""
+        if self._body.startswith(b'{"e":"job"') and not self._later:
+            return self._body
+        return job_body("job", self.record)
 
     @property
     def job(self) -> Job:
@@ -142,6 +166,8 @@ class Ledger:
         self.pause: Pause | None = None
         self.mark = Mark()
         self.begun = False
+        #: How many jobs have ended and wait for a compaction.
+        self.ended = 0
         self._entries: dict[int, _Entry] = {}
         self._keys: dict[bytes, int] = {}
         self._queued: list[Place] = []
@@ -157,11 +183,6 @@ class Ledger:
         """How many jobs are in which state."""
         return self._states
 
-    @property
-    def ended(self) -> int:
-        """How many jobs have ended and wait for a compaction."""
-        return sum(self._states[state] for state in FINAL)
-
     def __len__(self) -> int:
         return len(self._entries)
 
@@ -174,6 +195,10 @@ class Ledger:
         if entry is None:
             raise unknown_job(job_id)
         return entry.job
+
+    def state(self, job_id: int) -> State:
+        """Return the state of a job that is here."""
+        return self._entries[job_id].state
 
     def stored(self, job_id: int) -> Stored:
         """Return a job with its key."""
@@ -204,14 +229,19 @@ class Ledger:
                 n = int(change[1])
                 self._count(n, body)
                 self._change(int(change[2]), n, _STATES[change[3]], body)
-            elif submit := _SUBMIT.match(body):
-                n, job_id, line = int(submit[1]), int(submit[2]), float(submit[4])
-                self._count(n, body)
-                self.line = max(self.line, line)
-                place = place_in_line(line, int(submit[3]), job_id)
-                self._put(_Entry.of_body(job_id, n, place, body), submit[5])
+            elif new := _NEW.match(body):
+                self._take_new(new, body)
             else:
                 self.apply(json.loads(body))
+
+    def _take_new(self, new: re.Match[bytes], body: bytes) -> None:
+        kind, n, job_id, priority, line, who, state = new.groups()
+        if kind != b"job":
+            self._count(int(n), body)
+        since = float(line)
+        self.line = max(self.line, since)
+        place = place_in_line(since, int(priority), int(job_id))
+        self._put(_Entry.of_body(int(job_id), int(n), place, _STATES[state or b"queued"], body), who)
 
     def missing_before(self, event: Event) -> int:
         """Return how many events are missing before *event*."""
@@ -237,10 +267,8 @@ class Ledger:
 
     def _do(self, event: Event) -> None:
         kind = event["e"]
-        if kind == "job":
-            self._put_record({**event["job"], "key": event["key"]})
-        elif kind == "submit":
-            self._put_record({**fold(None, event), "key": event["key"]})
+        if kind in {"submit", "job", "adopt"}:
+            self._put_record(_whole(event))
         elif kind == "pause":
             self.pause = from_data(event["pause"], Pause)
         elif kind == "resume":
@@ -259,9 +287,8 @@ class Ledger:
         if self.pause is not None:
             base["pause"] = to_data(self.pause)
         base["history"] = to_data(mark)
-        jobs = (job_event(self._entries[job_id].record) for job_id in self.ids(states=states))
-        events = [base, *jobs, base]
-        return [to_json(event).encode("ascii") for event in events]
+        begin = to_json(base).encode("ascii")
+        return [begin, *(self._entries[job_id].body for job_id in self.ids(states=states)), begin]
 
     def endings(self) -> list[Stored]:
         """Return all jobs that have ended, in the order of their revisions."""
@@ -296,6 +323,7 @@ class Ledger:
         self._entries[entry.id] = entry
         self._keys[who] = entry.id
         self._states[entry.state] += 1
+        self.ended += entry.state in FINAL
         if entry.state is State.QUEUED:
             bisect.insort(self._queued, entry.place)
         self.last_id = max(self.last_id, entry.id)
@@ -316,6 +344,7 @@ class Ledger:
             return
         self._states[before] -= 1
         self._states[state] += 1
+        self.ended += state in FINAL
         if before is State.QUEUED:
             del self._queued[bisect.bisect_left(self._queued, entry.place)]
         elif state is State.QUEUED:
@@ -326,9 +355,10 @@ _STATES = {state.value.encode(): state for state in State}
 _UNCOUNTED = {"beat", "job"}
 
 
-def job_event(record: Record) -> Event:
-    """Return the event that puts a whole job, with its key, into a journal."""
-    return {"e": "job", "key": record["key"], "job": bare(record)}
+def _whole(event: Event) -> Record:
+    """Return the record of a job that an event brings, with its key."""
+    record: Record = fold(None, event) if event["e"] == "submit" else event["job"]
+    return {**record, "key": event["key"]}
 
 
 def bare(record: Record) -> Record:

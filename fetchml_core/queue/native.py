@@ -47,7 +47,7 @@ from .beats import Beats
 from .history import History
 from .journal import Journal, Written, to_json, to_line
 from .journalcheck import move_aside, read_damaged
-from .ledger import Ledger, change_event, job_event, submit_body
+from .ledger import Ledger, change_event, job_body, submit_body
 from .moves import (
     Event,
     advance_event,
@@ -238,7 +238,7 @@ class NativeQueue:
                     ids[job.id] = keys[who] = one
                     revision = self._ledger.revision + len(bodies) + 1
                     record = {**to_data(evolve(job, revision=revision)), "key": one.key}
-                    bodies.append(to_json({**job_event(record), "n": revision}).encode("ascii"))
+                    bodies.append(job_body("adopt", record))
             written = self._write_all(bodies)
         self._settle(written)
 
@@ -296,9 +296,10 @@ class NativeQueue:
         if event is None:
             return None
         n = self._ledger.revision + 1
-        event = (
-            change_event(n, self._get(event["id"]), event) if "id" in event else {"e": "", "n": n, **event}
-        )
+        if "id" in event:
+            event = change_event(n, self._ledger.state(event["id"]), event)
+        else:
+            event = {"e": "", "n": n, **event}
         written = self._journal.append(to_line(to_json(event).encode("ascii")))
         self._ledger.apply(event)
         return written
