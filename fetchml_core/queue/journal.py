@@ -59,6 +59,7 @@ RESERVE = 256 << 10
 """How much room is reserved ahead at a time."""
 _SHORTEST = 64
 """No journal with a record in it is as short as this."""
+_LONGEST_BASE = 4096
 _PAGE = 4096
 _STATE = struct.Struct(">8s16sQQQQ")
 _CRC = struct.Struct(">L")
@@ -146,6 +147,11 @@ class Journal:
         return self._path
 
     @property
+    def epoch(self) -> int:
+        """One higher whenever something was taken back. Asked under a lock."""
+        return self._known.epoch
+
+    @property
     def version(self) -> int:
         """The format of the file that was read."""
         return self._header.version
@@ -185,14 +191,46 @@ class Journal:
         except OSError as error:
             raise explain_os_error(error, "use the queue") from None
 
-    def rewound(self) -> bool:
-        """Whether what was read before no longer counts: forget it, `catch_up` begins anew. Asked under a lock."""
+    def begun_anew(self) -> bool:
+        """Whether the journal is another file now, which says the same. Asked under a lock, before all else."""
         self._known = self._look()
+        file = self._file
+        if file is None or self._header.version == 1:
+            return False
+        return self._known.epoch == self._epoch and not self._is_current(file)
+
+    def rewound(self) -> bool:
+        """Whether what was read before no longer counts: forget it, `catch_up` begins anew. Asked after `begun_anew`."""
         file = self._file
         if file is not None and self._known.epoch == self._epoch and self._is_current(file):
             return False
         self.forget()
         return True
+
+    def end_of_old(self) -> Iterator[bytes]:
+        """Yield the last events of a journal that is another file now, as `catch_up` does."""
+        fd = self._opened().fd
+        data = read_all_at(fd, self._read, os.fstat(fd).st_size - self._read)
+        yield from self._bodies(data[: self._end_of_records(data)])
+
+    def go_on(self) -> bytes | None:
+        """Turn to the file that is the journal now, behind the records that it began with.
+
+        Returns: the first of them as JSON; None where it does not follow directly on the one that was read.
+        """
+        generation = self._header.generation
+        self.forget()
+        if not self._open():
+            return None
+        fd = self._opened().fd
+        self._begin(fd)
+        first = os.pread(fd, _LONGEST_BASE, self._read).partition(b"\n")[0]
+        body = check_line(first)
+        if body is None or self._header.generation != generation + 1 or self._known.end < self._least():
+            self.forget()
+            return None
+        self._read = self._least()
+        return body
 
     def forget(self) -> None:
         """Begin anew with the next `catch_up`."""
@@ -208,6 +246,15 @@ class Journal:
         if self._file is None and not self._open():
             return
         data = self._read_more()
+        size = self._read + len(data)
+        yield from self._bodies(data)
+        self._company = len(data) > 0
+        if self._read < self._end:
+            raise damaged(self._path, self._read)
+        self._rest = self._rest or self._read != size
+
+    def _bodies(self, data: bytes) -> Iterator[bytes]:
+        """Yield the events in *data*, which stands where reading has come to."""
         start = 0
         while (end := data.find(b"\n", start)) >= 0:
             body = check_line(data[start:end])
@@ -216,10 +263,6 @@ class Journal:
             self._read += end + 1 - start
             start = end + 1
             yield body
-        self._company = start > 0
-        if self._read < self._end:
-            raise damaged(self._path, self._read)
-        self._rest = self._rest or start != len(data)
 
     def prepare(self) -> None:
         """See that it is known where the journal ends, and how much is on disk. The caller holds `lock`, caught up.
@@ -278,11 +321,11 @@ class Journal:
                 os.pwrite(old.fd, b"this queue has a newer format\n", self._read)
             except OSError as error:
                 raise explain_os_error(error, "write to the queue") from None
-        self.replace(lines, self._header)
+        self.replace(lines, self._header, self._known.epoch)
 
     def known_end(self) -> int:
         """Return where the records end at least; 0 where nothing is known of this boot. The caller holds `lock`."""
-        self.rewound()
+        self._known = self._look()
         self.forget()
         with contextlib.suppress(HostError):
             self._open()
@@ -291,8 +334,13 @@ class Journal:
         self.forget()
         return end
 
-    def replace(self, lines: bytes, old: Header) -> None:
+    def replace(self, lines: bytes, old: Header, epoch: int) -> None:
         """Put a journal of *lines* in the place of one with the header *old*; likewise.
+
+        Args:
+            lines: What `to_line` has made, joined.
+            old: Header of the one that was.
+            epoch: From now on; a higher one lets everybody read all of it.
 
         Raises:
             FetchError: as `begin_anew`.
@@ -300,17 +348,14 @@ class Journal:
         header = Header(generation=old.generation + 1, base=len(lines))
         temporary = self._path.with_name("journal.new")
         flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-        epoch = self._look().epoch
-        self.forget()
         try:
             file = _File(os.open(temporary, flags, 0o600))
             write_all_at(file.fd, bytes(header) + lines, 0)
             os.fsync(file.fd)
             temporary.rename(self._path)
             sync_folder(self._folder)
-            self._header = header
             end = len(bytes(header)) + len(lines)
-            self._note(epoch, end, end)
+            self._write_state(State(header.generation, epoch, end, end))
         except OSError as error:
             raise explain_os_error(error, "write to the queue") from None
 
@@ -467,9 +512,13 @@ class Journal:
         return _UNKNOWN
 
     def _note(self, epoch: int, end: int, synced: int) -> None:
+        """Write down what is known of this generation."""
+        self._write_state(State(self._header.generation, epoch, end, synced))
+
+    def _write_state(self, state: State) -> None:
         """Write down what is known; it is not synced, as it counts in this boot only."""
-        self._known = State(self._header.generation, epoch, end, synced)
-        body = _STATE.pack(_STATE_MAGIC, self._boot, self._header.generation, epoch, end, synced)
+        self._known = state
+        body = _STATE.pack(_STATE_MAGIC, self._boot, *state)
         os.pwrite(self._state_fd, body + _CRC.pack(zlib.crc32(body)), 0)
 
     def _read_more(self) -> bytes:

@@ -87,13 +87,14 @@ def change_event(n: int, state: State, event: Event) -> Event:
 class _Entry:
     """One job: its record, and the job made of it once somebody asks."""
 
-    __slots__ = ("_body", "_job", "_later", "_record", "id", "place", "revision", "state")
+    __slots__ = ("_body", "_job", "_later", "_record", "id", "place", "revision", "state", "who")
 
     def __init__(self, job_id: int, revision: int, place: Place, state: State) -> None:
         self.id = job_id
         self.revision = revision
         self.place = place
         self.state = state
+        self.who = b""
         self._body = b""
         self._later: list[Event | bytes] = []
         self._record: Record | None = None
@@ -290,6 +291,22 @@ class Ledger:
         begin = to_json(base).encode("ascii")
         return [begin, *(self._entries[job_id].body for job_id in self.ids(states=states)), begin]
 
+    def follow(self, body: bytes) -> bool:
+        """Take in the first record of a journal that was begun anew behind the last event that was taken.
+
+        Returns: whether it says what is known here; the jobs that have ended are then in the history.
+        """
+        base = json.loads(body)
+        if base.get("e") != "base" or (base["n"], base["last"]) != (self.revision, self.last_id):
+            return False
+        for job_id in self.ids(states=FINAL):
+            entry = self._entries.pop(job_id)
+            del self._keys[entry.who]
+            self._states[entry.state] -= 1
+        self.ended = 0
+        self._begin(base)
+        return True
+
     def endings(self) -> list[Stored]:
         """Return all jobs that have ended, in the order of their revisions."""
         ended = [entry for entry in self._entries.values() if entry.state in FINAL]
@@ -320,6 +337,7 @@ class Ledger:
     def _put(self, entry: _Entry, who: bytes) -> None:
         if entry.id in self._entries:
             raise _damaged(entry.id, "this id comes twice")
+        entry.who = who
         self._entries[entry.id] = entry
         self._keys[who] = entry.id
         self._states[entry.state] += 1

@@ -241,6 +241,9 @@ class NativeQueue:
                     bodies.append(job_body("adopt", record))
             written = self._write_all(bodies)
         self._settle(written)
+        if self._ledger.ended >= self._compact_at:
+            with self._writing():
+                pass  # it begins with a compaction
 
     def check(self, *, repair: bool = False) -> Sequence[Damage]:
         """See `Queue.check`."""
@@ -257,7 +260,7 @@ class NativeQueue:
             if damages or others:
                 move_aside(self._folder / "damaged", found)
                 lines = found.ledger.compacted(mark, states=frozenset(State))
-                self._journal.replace(b"".join(map(to_line, lines)), found.header)
+                self._journal.replace(b"".join(map(to_line, lines)), found.header, self._journal.epoch + 1)
             return [*damages, *others]
 
     # --- under the lock ---
@@ -283,13 +286,21 @@ class NativeQueue:
 
     def _catch_up(self) -> None:
         """Take in what others have written."""
-        if self._journal.rewound():
-            self._ledger = Ledger()
         try:
+            if self._journal.begun_anew() and not self._follow():
+                self._journal.forget()
+            if self._journal.rewound():
+                self._ledger = Ledger()
             self._ledger.take(self._journal.catch_up())
         except FetchError:
             self._journal.forget()  # what was read of it is not known to be all
             raise
+
+    def _follow(self) -> bool:
+        """Go on in a journal that somebody has begun anew, without reading again what is known; say whether that can be."""
+        self._ledger.take(self._journal.end_of_old())
+        base = self._journal.go_on()
+        return base is not None and self._ledger.follow(base)
 
     def _write(self, event: Event | None) -> Written | None:
         """Append an event and let it be true here; it counts once it is settled."""

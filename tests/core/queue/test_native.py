@@ -175,6 +175,7 @@ def test_failed_sync_accepts_nothing(tmp_path, open_queue, mocker):
 def write(journal, text):
     """Append an event and leave it unsynced."""
     with journal.lock():
+        journal.begun_anew()
         journal.rewound()
         list(journal.catch_up())
         journal.prepare()
