@@ -16,5 +16,6 @@ pytest_plugins = [
     "tests.support.terminal",
     "tests.support.disk",
     "tests.support.power",
+    "tests.support.redis",
     "tests.e2e.way",
 ]

@@ -194,13 +194,34 @@ class RedisConfig:
     """``redis``: used where the queue is Redis."""
 
     url: str = option(
-        default="redis://localhost:6379", secret=True, help="Connection URL; wins over addr, password and db."
+        default="redis://localhost:6379",
+        secret=True,
+        help="Connection URL; wins over addr, password and db.",
+        read_by="fetchml_core.config.resolve:_redis_url",
     )
-    addr: str = option(help="Host and port; with password and db a short form of url.", example="redis:6379")
-    password: str = option(secret=True, help="Password of Redis.", example="${REDIS_PASSWORD}")
-    db: int = option(default=0, ge=0, help="Number of the database in Redis.")
+    addr: str = option(
+        help="Host and port; with password and db a short form of url.",
+        example="redis:6379",
+        read_by="fetchml_core.config.resolve:_redis_url",
+    )
+    password: str = option(
+        secret=True,
+        help="Password of Redis.",
+        example="${REDIS_PASSWORD}",
+        read_by="fetchml_core.config.resolve:_redis_url",
+    )
+    db: int = option(
+        default=0,
+        ge=0,
+        help="Number of the database in Redis.",
+        read_by="fetchml_core.config.resolve:_redis_url",
+    )
     max_connections: int = option(
-        default=10, ge=1, unit="connections", help="Most connections to Redis at once."
+        default=10,
+        ge=1,
+        unit="connections",
+        help="Most connections to Redis at once.",
+        read_by="fetchml_core.config.resolve:_with_redis",
     )
 
 

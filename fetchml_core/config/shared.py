@@ -41,12 +41,14 @@ class QueueConfig:
         read_by="fetchml_core.config.resolve:_Side.path",
     )
     filesystem_path: str = option(
-        help="Folder of the filesystem queue; unset: the folder queue-files in the worker's data folder.",
+        help="Folder of the filesystem queue; unset: queue-files (for fallback_to_filesystem: queue-fallback) in the worker's data folder.",
         example="data/queue-files",
         read_by="fetchml_core.config.resolve:_Side.path",
     )
     fallback_to_filesystem: bool = option(
-        default=False, help="Use the filesystem queue while Redis cannot be reached."
+        default=False,
+        help="Use the filesystem queue while Redis cannot be reached.",
+        read_by="fetchml_core.config.resolve:_with_redis",
     )
 
 

@@ -102,10 +102,25 @@ class WorkerConfig:
         secret=True,
         help="Redis connection URL; wins over redis_addr, redis_password and redis_db.",
         example="redis://redis:6379/0",
+        read_by="fetchml_core.config.resolve:_redis_url",
     )
-    redis_addr: str = option(help="Host and port of Redis.", example="redis:6379")
-    redis_password: str = option(secret=True, help="Password of Redis.", example="${REDIS_PASSWORD}")
-    redis_db: int = option(default=0, ge=0, help="Number of the database in Redis.")
+    redis_addr: str = option(
+        help="Host and port of Redis.",
+        example="redis:6379",
+        read_by="fetchml_core.config.resolve:_redis_url",
+    )
+    redis_password: str = option(
+        secret=True,
+        help="Password of Redis.",
+        example="${REDIS_PASSWORD}",
+        read_by="fetchml_core.config.resolve:_redis_url",
+    )
+    redis_db: int = option(
+        default=0,
+        ge=0,
+        help="Number of the database in Redis.",
+        read_by="fetchml_core.config.resolve:_redis_url",
+    )
 
     local_mode: bool = option(
         default=True,

@@ -6,6 +6,7 @@ import importlib
 from pathlib import Path
 
 from fetchml_core.clock import Clock
+from fetchml_core.config.resolve import QueueChoice
 
 from .base import Queue
 
@@ -21,3 +22,24 @@ def open_queue(kind: str, path: Path, clock: Clock) -> Queue:
     module, name = _ENGINES[kind]
     queue: Queue = getattr(importlib.import_module(f".{module}", __package__), name)(path, clock)
     return queue
+
+
+def open_chosen(choice: QueueChoice, clock: Clock, *, home: str = "") -> Queue:
+    """Return the queue that the files of a host name, be it in files or on a server.
+
+    Args:
+        choice: Which.
+        clock: The machine's clocks.
+        home: This host's name among those that share a queue; counts for Redis alone.
+    """
+    if choice.type != "redis":
+        return open_queue(choice.type, choice.path, clock)
+    from .redis import RedisQueue
+    from .redis_link import Link
+
+    if not choice.fallback:
+        return RedisQueue(Link(choice.url, connections=choice.connections), clock, home)
+    from .fallback import SHORT_PATIENCE_S, FallbackQueue
+
+    link = Link(choice.url, connections=choice.connections, patience=SHORT_PATIENCE_S)
+    return FallbackQueue(RedisQueue(link, clock, home), choice.path, clock)

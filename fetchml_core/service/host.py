@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import socket
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from attrs import field, frozen
@@ -15,10 +16,12 @@ from fetchml_core.config.load import load_server, load_worker, require_startable
 from fetchml_core.config.resolve import audit_file, data_root, resolve_queue
 from fetchml_core.config.server import ServerConfig
 from fetchml_core.config.worker import WorkerConfig
+from fetchml_core.errors import FetchError
 from fetchml_core.permission.policy import LOCAL, Identity, identify
 from fetchml_core.places import Base, Data
 from fetchml_core.queue.base import Queue
-from fetchml_core.queue.engines import open_queue
+from fetchml_core.queue.engines import open_chosen
+from fetchml_core.queue.home import find_home
 
 
 @frozen
@@ -32,7 +35,7 @@ class Host:
         worker: The worker file; its defaults where there is none.
         worker_file: That file, None where there is none.
         queue: The queue.
-        queue_path: Where it lies.
+        queue_path: Where it lies, for records and messages: a path, or a URL without its password.
         embedded: No host was configured: this is the user's own machine.
         findings: What is to be said about the two files, although they can be used.
     """
@@ -43,7 +46,7 @@ class Host:
     worker: WorkerConfig
     worker_file: Path | None
     queue: Queue
-    queue_path: Path
+    queue_path: str
     clock: Clock
     environ: Mapping[str, str] = field(repr=False)
     embedded: bool = False
@@ -60,6 +63,14 @@ class Host:
         if not self.server.auth.enabled:
             return LOCAL
         return identify(key, self.server.auth.api_keys)
+
+    def queue_notes(self) -> tuple[str, ...]:
+        """Say what people should know about the server that keeps the queue: that it is away, or may lose jobs."""
+        notes: Callable[[], tuple[str, ...]] | None = getattr(self.queue, "notes", None)
+        try:
+            return notes() if notes is not None else ()
+        except FetchError as error:
+            return (error.message,)
 
 
 def open_host(
@@ -87,15 +98,16 @@ def open_host(
     server = require_startable(load_server(find_server_file(base, environ), environ))
     worker_path = find_worker_file(base, worker_file)
     worker = load_worker(worker_path, environ)
-    choice = resolve_queue(server, worker, base)
+    choice, data = resolve_queue(server, worker, base), data_root(worker, base)
+    home = find_home(data, socket.gethostname()) if choice.type == "redis" else ""
     return Host(
         base=places,
-        data=Data(data_root(worker, base)),
+        data=Data(data),
         server=server.config,
         worker=worker.config,
         worker_file=worker_path,
-        queue=open_queue(choice.type, choice.path, clock),
-        queue_path=choice.path,
+        queue=open_chosen(choice, clock, home=home),
+        queue_path=choice.label,
         clock=clock,
         environ=environ,
         embedded=embedded and worker_path is None,

@@ -112,6 +112,7 @@ PARTS: dict[str, Part] = {
     "python3.10": Part(
         lambda: find_python("3.10") is not None, "pyenv install 3.10   (or python3.10 on PATH)"
     ),
+    "redis": Part(_program("redis-server"), "apt-get install -y redis-server"),
     "root": Part(is_root, "run the tests as root"),
     "rootless": Part(_rootless, _PODMAN + " && python -m tests.support.prepare   (as root)"),
     "ssh": Part(_program("ssh"), "apt-get install -y openssh-client"),

@@ -59,10 +59,10 @@ def test_it_shows_what_the_file_says_with_secrets_masked(api):
         "\n"
         "security:\n"
         "  production_mode: false\n"
-        '  ip_whitelist: ["10.0.0.0/8"]      # (not active yet)\n'
+        '  ip_whitelist: ["10.0.0.0/8"]  # (not active yet)\n'
         "\n"
         "redis:\n"
-        '  url: "redis://:***@redis:6379/0"  # (not active yet)\n'
+        '  url: "redis://:***@redis:6379/0"\n'
         "\n"
         "logging:\n"
         '  level: "warn"\n'

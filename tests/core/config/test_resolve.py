@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fetchml_core.config.load import load_server, load_worker
+from fetchml_core.config.redis_url import show_url
 from fetchml_core.config.resolve import QueueChoice, audit_file, data_root, resolve_queue
 from fetchml_core.config.server import ServerConfig
 from fetchml_core.config.shared import NativeQueue, QueueConfig
@@ -104,13 +105,72 @@ def test_each_type_has_its_place(tmp_path, text, path):
     assert choice == QueueChoice(text.split("type: ")[1].split("}")[0].split(",")[0], Path(path))
 
 
-def test_redis_waits(tmp_path):
-    """A type that does not work yet is refused with those that do, never replaced."""
-    with pytest.raises(ConfigError) as caught:
-        resolve_queue(server(tmp_path, "queue: {type: redis}\n"), worker(tmp_path, SILENT), BASE)
+@pytest.mark.parametrize(
+    ("api", "work", "url"),
+    [
+        ("", "", "redis://localhost:6379"),
+        ("redis: {url: 'rediss://:s3cret@r:6380/2'}\n", "", "rediss://:s3cret@r:6380/2"),
+        ("redis: {url: 'redis://a', addr: 'a:6379'}\n", "", "redis://a"),
+        ("redis: {addr: 'a:1', password: 'p/@', db: 3}\n", "", "redis://:p%2F%40@a:1/3"),
+        ("redis: {password: s3cret}\n", "", "redis://:s3cret@localhost:6379/0"),
+        ("", "redis_url: 'redis://b:1/4'\n", "redis://b:1/4"),
+        ("", "redis_addr: 'b:1'\nredis_password: s3cret\nredis_db: 5\n", "redis://:s3cret@b:1/5"),
+        ("redis: {addr: 'b:1'}\n", "redis_addr: 'b:1'\n", "redis://b:1/0"),
+    ],
+)
+def test_redis_is_found(tmp_path, api, work, url):
+    """A URL wins over parts, parts make one; where one file is silent the other counts."""
+    kind = "queue: {type: redis}\n"
+    choice = resolve_queue(server(tmp_path, kind + api), worker(tmp_path, kind + work), BASE)
 
-    assert caught.value.code == "queue-type-not-active"
-    assert "native" in caught.value.hint
+    assert (choice.type, choice.url, choice.fallback) == ("redis", url, False)
+    assert "s3cret" not in repr(choice) + choice.label
+    assert choice.label.startswith(("redis://", "rediss://"))
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("queue: {type: redis, fallback_to_filesystem: true}\n", "/base/data/queue-fallback"),
+        ("queue: {type: redis, fallback_to_filesystem: true, filesystem_path: f}\n", "/base/f"),
+    ],
+)
+def test_the_fallback_has_its_place(tmp_path, text, path):
+    """Either file may ask for the fallback; it lies in a folder of its own, or where the files say."""
+    more = "redis: {max_connections: 3}\n"
+    choice = resolve_queue(server(tmp_path, text + more), worker(tmp_path, SILENT), BASE)
+
+    assert (choice.fallback, choice.path, choice.connections) == (True, Path(path), 3)
+    assert resolve_queue(None, worker(tmp_path, text), BASE).fallback
+
+
+def test_two_passwords_disagree_and_are_not_shown(tmp_path):
+    """That the files name one server with two passwords is said without either."""
+    with pytest.raises(ConfigError, match="the password or an option is not") as caught:
+        resolve_queue(
+            server(tmp_path, "queue: {type: redis}\nredis: {url: 'redis://:s3cret@r:1/0'}\n"),
+            worker(tmp_path, "redis_addr: 'r:1'\nredis_password: hunter2\n"),
+            BASE,
+        )
+
+    assert caught.value.code == "queue-disagrees"
+    assert "redis://r:1/0" in caught.value.context
+    assert "s3cret" not in str(caught.value) + caught.value.context
+    assert "hunter2" not in str(caught.value) + caught.value.context
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://", "redis://localhost:6379/0"),
+        ("redis://user:s3cret@[::1]:7/2", "redis://[::1]:7/2"),
+        ("rediss://r?db=4&ssl_ca_certs=/x", "rediss://r:6379/4"),
+        ("unix:///run/redis.sock?db=2&password=s3cret", "unix:///run/redis.sock?db=2"),
+    ],
+)
+def test_a_url_is_shown_without_secrets(url, shown):
+    """Scheme, place and database stay, as they tell one queue from another."""
+    assert show_url(url) == shown
 
 
 def test_records_without_a_file():
@@ -119,8 +179,7 @@ def test_records_without_a_file():
 
     assert resolve_queue(ServerConfig(), WorkerConfig(base_path="d"), BASE).path == Path("/base/d/queue")
     assert resolve_queue(ServerConfig(), named, BASE).path == Path("/base/q")
-    with pytest.raises(ConfigError):
-        resolve_queue(ServerConfig(queue=QueueConfig(type="redis")), None, BASE)
+    assert resolve_queue(ServerConfig(queue=QueueConfig(type="redis")), None, BASE).type == "redis"
 
 
 def test_the_development_files_agree():

@@ -26,7 +26,6 @@ EXPECTED = {
 30 info not-active-yet monitoring.prometheus.enabled
 34 info not-active-yet monitoring.health_checks.enabled
 38 warning redis-not-used redis.addr
-38 info not-active-yet redis.addr
 44 info not-active-yet database.connection""",
     "api/homelab-secure.yaml": """\
 1 info not-active-yet base_path
@@ -39,7 +38,6 @@ EXPECTED = {
 49 info not-active-yet monitoring.health_checks.enabled
 53 warning placeholder-secret redis.url
 53 warning redis-not-used redis.url
-53 info not-active-yet redis.url
 59 info not-active-yet database.connection""",
     "api/multi-user.yaml": """\
 1 info not-active-yet base_path
@@ -50,7 +48,6 @@ EXPECTED = {
 48 info not-active-yet monitoring.prometheus.enabled
 52 info not-active-yet monitoring.health_checks.enabled
 56 warning redis-not-used redis.url
-56 info not-active-yet redis.url
 62 info not-active-yet database.connection
 70 info not-active-yet resources.max_workers""",
     "api/prod.yaml": """\
@@ -61,7 +58,6 @@ EXPECTED = {
 33 info not-active-yet monitoring.prometheus.enabled
 37 info not-active-yet monitoring.health_checks.enabled
 41 warning redis-not-used redis.addr
-41 info not-active-yet redis.addr
 47 info not-active-yet database.connection
 52 warning audit-not-enabled logging.audit_file
 55 info not-active-yet resources.max_workers""",
@@ -76,7 +72,7 @@ EXPECTED = {
     "workers/docker.yaml": """\
 2 warning volatile-folder base_path
 5 warning redis-not-used redis_addr
-5 info not-active-yet redis_addr
+18 info not-active-yet gpu_vendor
 22 info not-active-yet metrics.enabled""",
     "workers/homelab-secure.yaml": """\
 2 warning volatile-folder base_path
@@ -87,9 +83,9 @@ EXPECTED = {
     "workers/worker-prod.toml": """\
 0 warning legacy-toml
 5 warning redis-not-used redis_addr
-5 info not-active-yet redis_addr
 6 warning placeholder-secret redis_password
 9 warning legacy-key host
+15 info not-active-yet gpu_vendor
 29 info not-active-yet metrics.enabled""",
 }
 # The worker of the homelab once its password is set.
