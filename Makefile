@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types bench core-3.10 clean
+.PHONY: help demo test lint types bench core-3.10 soak clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -28,9 +28,13 @@ types: $(VENV)/.installed-test  ## mypy, strict
 core-3.10: $(VENV)/.installed-test  ## the core's tests on the oldest Python of a host
 	@$(PY) -m tests.support.older
 
-bench: $(VENV)/.installed-test  ## measure what a person waits for
+bench: $(VENV)/.installed-bench  ## measure what a person waits for
 	@$(PY) -m benchmarks.config
 	@$(PY) -m benchmarks.submit
+	@$(PY) -m benchmarks.queue
+
+soak: $(VENV)/.installed-test  ## the numbered proofs in their long forms, about an hour; N="4 7" takes some
+	@$(PY) -m tests.support.soak $(N)
 
 clean:  ## remove the virtual environments and caches
 	rm -rf $(VENV) .venv-3.10 demo-results .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -45,6 +49,11 @@ $(VENV)/.installed-test: pyproject.toml | $(PY)
 	@echo "installing fetchml and its test tools in $(VENV)"
 	@$(PIP) install --editable '.[test]'
 	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-bench: pyproject.toml | $(PY)
+	@echo "installing fetchml, its test tools and the queues it is compared with in $(VENV)"
+	@$(PIP) install --editable '.[test,bench]'
+	@touch $@ $(VENV)/.installed-test $(VENV)/.installed
 
 # Debian splits venv from python3, and a pyenv shim may stand for a version that is not installed: each one is tried.
 $(PY):

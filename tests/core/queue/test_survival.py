@@ -18,8 +18,11 @@ from fetchml_core.clock import Clock
 from fetchml_core.errors import FetchError
 from fetchml_core.jobs.job import Lease, Outcome
 from fetchml_core.jobs.states import State
+from fetchml_core.queue import native
 from fetchml_core.queue.base import Finished
 from fetchml_core.queue.engines import open_queue
+from fetchml_core.queue.redis import RedisQueue
+from fetchml_core.queue.redis_link import Link
 from tests.core.queue.contract import SPEC, first
 
 ENGINES = ("native", "sqlite", "filesystem")
@@ -29,10 +32,17 @@ CUTS = int(os.environ.get("FETCHML_CUTS", "12"))
 FORK = multiprocessing.get_context("fork")
 
 
+def reach(kind, place):
+    """A view of the queue at *place*, a path or a URL."""
+    if kind == "redis":
+        return RedisQueue(Link(place), Clock())
+    return open_queue(kind, place, Clock())
+
+
 def work(kind, path, name, pipe):
     """Submit, claim and finish for ever, and tell each thing that was acknowledged."""
     try:
-        _work(open_queue(kind, path, Clock()), name, pipe)
+        _work(reach(kind, path), name, pipe)
     except (FetchError, OSError) as error:  # the power is gone
         tell(pipe, "failed", 0, "_".join(str(error).split()))
 
@@ -124,6 +134,12 @@ def crew():
         one.close()
 
 
+@pytest.fixture(autouse=True)
+def compact_often(mocker):
+    """Let the native queue begin its journal anew so often that kills and cuts meet it in the middle."""
+    mocker.patch.object(native, "COMPACT_ENDED", 8)
+
+
 def assert_true_to_its_word(queue, crew, before=math.inf):
     """Nothing acknowledged is lost, nothing was given out twice, nothing is there twice."""
     submitted, claimed, finished = (crew.heard(what, before) for what in ("submitted", "claimed", "finished"))
@@ -140,10 +156,10 @@ def assert_true_to_its_word(queue, crew, before=math.inf):
         assert queue.submit(SPEC, user="anna", key=key).id == job  # asked again: the same job
 
 
-@pytest.mark.parametrize("kind", ENGINES)
-def test_killed_processes_lose_nothing(kind, tmp_path, crew):
+@pytest.mark.parametrize("kind", [*ENGINES, "redis"])
+def test_killed_processes_lose_nothing(kind, tmp_path, crew, request):
     """#1: processes that submit, claim and finish are killed at random; what was acknowledged to them holds."""
-    path = tmp_path / "queue"
+    path = request.getfixturevalue("redis_url") if kind == "redis" else tmp_path / "queue"
     crew = crew(kind, path)
     for _ in range(KILLS):
         time.sleep(random.uniform(0, 0.02))
@@ -152,7 +168,7 @@ def test_killed_processes_lose_nothing(kind, tmp_path, crew):
 
     assert crew.heard("finished")
     assert not crew.heard("failed")
-    assert_true_to_its_word(open_queue(kind, path, Clock()), crew)
+    assert_true_to_its_word(reach(kind, path), crew)
 
 
 @pytest.mark.parametrize("kind", ENGINES)

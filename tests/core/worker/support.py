@@ -32,10 +32,18 @@ class Serving:
     """One worker on one base; `until` lets it work."""
 
     def __init__(
-        self, world: World, *, on_demand: bool = False, worker_id: str = "box1", clock: Clock | None = None
+        self,
+        world: World,
+        *,
+        on_demand: bool = False,
+        worker_id: str = "box1",
+        clock: Clock | None = None,
+        poll_s: float = 0.05,
     ) -> None:
         self.world = world
-        self.host = evolve(world.host, clock=clock or world.host.clock)
+        # a test waits for more than a worker does, such as a line in a log: let it look often
+        often = evolve(world.host.worker, poll_interval_seconds=poll_s)
+        self.host = evolve(world.host, clock=clock or world.host.clock, worker=often)
         lock = try_lock(self.host.base.worker_lock)
         assert lock is not None
         self.lock = lock

@@ -158,6 +158,17 @@ def test_lost_attempts_are_tried_again_so_often(lost_before, max_retries, again)
     assert end_of(job, lost, max_retries) == (Requeued(lost) if again else Finished(lost))
 
 
+def test_an_attempt_that_was_given_back_is_no_try():
+    """It ended without an outcome: nothing ran, so it costs the job none of its retries."""
+    given_back = tuple(Attempt(n, "box1", 0.0, ended_at=1.0) for n in (1, 2, 3))
+    job = Job(
+        1, "anna", JobSpec("x", ("true",), ""), 0.0, State.RUNNING, (*given_back, Attempt(4, "box1", 2.0))
+    )
+    lost = Outcome(State.LOST)
+
+    assert end_of(job, lost, 1) == Requeued(lost)
+
+
 @pytest.mark.parametrize(
     "state", sorted({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.TIMED_OUT}, key=str)
 )

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -18,14 +19,14 @@ from fetchml_core.jobs.job import Launched, Lease, Stop
 from fetchml_core.jobs.states import State
 from fetchml_core.launcher.evidence import read_stat
 from fetchml_core.launcher.process import ProcessLauncher
-from fetchml_core.queue.base import Started
+from fetchml_core.queue.base import Pause, Started, Stored
 from fetchml_core.service.show import last_metrics
 from fetchml_core.service.workers import WorkerRecord, own_command, worker_alive
 from fetchml_core.worker import worker as module
 from fetchml_core.worker.main import main
 from fetchml_core.worker.runner import Runner
-from tests.core.service.support import World
-from tests.core.worker.support import ShiftedClock
+from tests.core.service.support import WORKER_FILE, World
+from tests.core.worker.support import Serving, ShiftedClock, sweep
 from tests.support.wait import poll_until
 
 RAN = "echo ran >>$FETCHML_CHECKPOINT_DIR/ran"
@@ -606,6 +607,101 @@ def test_race_another_worker_that_took_over_is_left_alone(world, idle, mocker):
     assert held[0] is not None
     os.close(held[0])
     idle.worker._detach()
+
+
+# --- news of the queue ---
+
+
+@pytest.fixture(params=["native", "sqlite", "filesystem"])
+def quiet(request, tmp_path):
+    """A base with each type of queue, and a worker that looks on its own only after an hour."""
+    keys = f"{WORKER_FILE}heartbeat_interval: 1h\ntask_lease_duration: 4h\npoll_interval_seconds: 3600\n"
+    world = World(tmp_path / "quiet", worker=f"{keys}queue:\n  type: {request.param}\n")
+    serving = Serving(world, poll_s=3600)
+    yield serving
+    serving.leave()
+    sweep(world)
+
+
+def asleep(serving):
+    """Turn until there is nothing more to do, and return a thread in which the worker sleeps until it is woken."""
+    for _ in range(3):  # what it wrote itself is news, once
+        serving.worker._turn()
+    serving.worker._changes.clear()
+    sleeping = threading.Thread(target=serving.worker._sleep, daemon=True)
+    sleeping.start()
+    return sleeping
+
+
+def test_a_job_that_another_process_submits_wakes_the_worker(quiet):
+    """Nobody pokes it, and its own next look is an hour away."""
+    world = quiet.world
+    sleeping = asleep(quiet)
+    sleeping.join(0.2)
+    assert sleeping.is_alive()
+    job = World(world.host.base.folder, worker=(world.host.base.folder / "worker.yaml").read_text()).submit()
+    sleeping.join(10)
+
+    assert not sleeping.is_alive()
+    quiet.worker._turn()
+    assert quiet.host.queue.get(job.id).state is not State.QUEUED
+
+
+def test_looking_is_no_news(quiet):
+    """A worker that finds nothing sleeps again: it does not wake itself, round and round."""
+    quiet.world.host.queue.hold(quiet.world.submit().id)
+    sleeping = asleep(quiet)
+    sleeping.join(0.5)
+    still = sleeping.is_alive()
+    quiet.worker._poke()
+    sleeping.join(10)
+
+    assert still
+    assert not sleeping.is_alive()
+
+
+# --- a queue that several hosts share, is paused, or was moved ---
+
+
+def test_jobs_of_another_home_are_left_alone(world, serve):
+    """Its worker may live, wherever it is: a lease that has run out there is not ours to judge."""
+    job = world.running()
+    gone = evolve(job, id=7, home="box2", lease=Lease("other", "another-boot", 1.0))
+    world.host.queue.adopt([Stored("key", gone)])
+    serving = serve(worker_id="box1")
+    world.host.queue.stop(1, Stop("anna"))
+    serving.until(lambda: world.host.queue.get(1).state.final)
+
+    assert world.host.queue.get(7).state is State.RUNNING
+    assert serving.worker._ending is False
+
+
+def test_a_paused_queue_lets_the_worker_go(world, serve):
+    """What is queued waits without a worker; resumed, it is run."""
+    serving = serve()
+    world.host.queue.pause(Pause("anna"))
+    job = world.submit(argv=script(RAN))
+    serving.worker._turn()
+
+    assert world.host.queue.get(job.id).state is State.QUEUED
+    assert serving.worker._leave()
+    serving.lock = serving.worker._lock = try_lock(world.host.base.worker_lock)
+    world.host.queue.resume()
+    assert serving.ended(job).state is State.SUCCEEDED
+
+
+def test_the_worker_of_a_moved_queue_ends_when_nothing_runs_any_more(world, serve):
+    """The next one is started from what the files say then."""
+    serving = serve()
+    job = world.submit(argv=script(POLITE))
+    serving.printed(job, "ready")
+    world.host.queue.pause(Pause("anna", moved_to="sqlite"))
+    assert not serving.worker._moved_away()
+    world.host.queue.stop(job.id, Stop("anna"))
+    serving.ended(job)
+    serving.until(lambda: not serving.worker._runners)
+
+    assert serving.worker._moved_away()
 
 
 def test_two_workers_on_one_base_are_refused(world, serve, capsys, mocker):

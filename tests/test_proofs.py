@@ -1,0 +1,70 @@
+"""Every proof that the project owes is there, for every engine it is about, and stands in the docs."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.support.soak import proofs
+
+ROOT = Path(__file__).resolve().parents[1]
+WANTED = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 14, 18, 19})
+NOT_YET = {
+    11: "kills during a launch",
+    12: "a conmon that dies",
+    13: "a job over its memory limit",
+    15: "a job that prints without end",
+    16: "retries, counted by cause",
+    17: "the grace of a stop",
+    24: "the sandbox, seen from inside",
+    25: "ways out of the sandbox",
+    26: "a GPU that cannot be proven",
+}
+"""Of the worker and the launcher."""
+OF_ENGINES = WANTED - {18, 19}
+ENGINES = ("native", "sqlite", "filesystem")
+
+
+def engines_of(path: Path) -> object:
+    """What a module calls ENGINES."""
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ENGINES":
+            return ast.literal_eval(node.value)
+    return None
+
+
+def test_no_proof_is_missing():
+    """Each number that is wanted has a test that is not expected to fail."""
+    missing = sorted(WANTED - proofs().keys())
+
+    assert missing == []
+
+
+def test_what_is_not_yet_there_is_not_there():
+    """A proof that has come leaves the table of those to come."""
+    assert not NOT_YET.keys() & (WANTED | proofs().keys())
+
+
+@pytest.mark.parametrize("number", sorted(OF_ENGINES))
+def test_a_proof_is_for_all_engines(number):
+    """A module with a proof about queues names all engines that lie in files."""
+    modules = {node.partition("::")[0] for node in proofs().get(number, [])}
+
+    assert modules
+    assert {module: engines_of(ROOT / module) for module in modules} == dict.fromkeys(modules, ENGINES)
+
+
+def test_every_proof_stands_in_the_docs():
+    """The table in docs/contributing.md has a row for each number, with a file that holds such a test."""
+    rows = [line.split("|") for line in (ROOT / "docs/contributing.md").read_text("utf-8").splitlines()]
+    told = {
+        int(row[1].strip(" #")): row[3].strip(" `")
+        for row in rows
+        if len(row) > 4 and row[1].startswith(" #")
+    }
+
+    assert told.keys() == WANTED
+    for number, file in told.items():
+        assert any(node.startswith(f"tests/{file}::") for node in proofs()[number]), (number, file)
