@@ -30,8 +30,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = {  # the order of the help: the way a 
     "logs": ("fetchml_cli.commands.logs", "Print or follow what a job writes."),
     "wait": ("fetchml_cli.commands.wait", "Wait until jobs end; the status tells how."),
     "cancel": ("fetchml_cli.commands.cancel", "Stop queued or running jobs."),
+    "hold": ("fetchml_cli.commands.hold", "Keep queued jobs from starting."),
+    "release": ("fetchml_cli.commands.release", "Let held jobs start."),
     "show": ("fetchml_cli.commands.show", "Tell everything about one job."),
     "pull": ("fetchml_cli.commands.pull", "Fetch the results of a job."),
+    "queue": ("fetchml_cli.commands.queue", "Look after a host's queue; for its admins."),
     "config": ("fetchml_cli.commands.config", "Check, explain and change configuration files."),
 }
 

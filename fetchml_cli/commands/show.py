@@ -62,6 +62,8 @@ def _rows(reply: ShowReply) -> Rows:
     yield "state", job.state.value + (f" ({why})" if why else "")
     if not job.state.final and not reply.worker.alive and reply.worker.hint:
         yield "hint", reply.worker.hint
+    if job.home:
+        yield "host", job.home
     yield from _asked(job)
     yield "submitted", f"{rfc3339(job.submitted_at)} ({ago(job.submitted_at, reply.now)}) by {job.user}"
     yield "waited", format_duration(waited(job, reply.now))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import select
 import socket
 import sys
 import threading
@@ -46,7 +47,8 @@ class Conversation:
         self._writer = writer
         self._session = ServerSession()
         self._events: queue.Queue[Event | FetchError | None] = queue.Queue(_WAITING)
-        self._gone = threading.Event()
+        # its end of file is the client's leaving: a thing that can be waited for beside other descriptors
+        self._gone, self._here = os.pipe()
         self._request = 0
 
     def listen(self) -> None:
@@ -62,7 +64,7 @@ class Conversation:
             self._events.put(error)
         except (OSError, ValueError):
             pass
-        self._gone.set()
+        os.close(self._here)
         self._events.put(None)
 
     def next_event(self) -> Event:
@@ -113,9 +115,17 @@ class Conversation:
         """Send bytes."""
         self.write(send_data(self._request, chunk))
 
-    def gone(self, seconds: float) -> bool:
-        """Wait up to *seconds*; say whether the client has left."""
-        return self._gone.wait(seconds)
+    def gone(self, seconds: float, also: int = -1) -> bool:
+        """Wait up to *seconds*, or until the descriptor *also* is readable; say whether the client has left."""
+        poll = select.poll()
+        poll.register(self._gone, select.POLLIN)
+        if also >= 0:
+            poll.register(also, select.POLLIN)
+        return any(fd == self._gone for fd, _ in poll.poll(seconds * 1000))
+
+    def close(self) -> None:
+        """Give the descriptor back; nothing may be asked any more."""
+        os.close(self._gone)
 
 
 def serve(
@@ -137,7 +147,7 @@ def serve(
     """
     talk = Conversation(reader, writer)
     talk.listen()
-    with contextlib.suppress(ClientGoneError):
+    with contextlib.closing(talk), contextlib.suppress(ClientGoneError):
         try:
             _converse(talk, base, embedded, os.environ if environ is None else environ)
         except FetchError as error:

@@ -1,23 +1,19 @@
 """The words that name jobs: ``42``, ``40-44``, ``last``, ``@``, ``@~1``, ``name:glob``.
 
-Parsing is pure and knows no queue; `choose` picks from jobs that somebody else looked up.
+Parsing is pure and knows no queue; `fetchml_core.service.select` looks the jobs up.
 """
 
 from __future__ import annotations
 
-import fnmatch
 import re
-from collections.abc import Iterable, Sequence
 
 from attrs import frozen
 
 from fetchml_core.errors import NotFoundError
 
-from .job import Job
-
 MAX_RANGE = 10_000
 _RANGE = re.compile(r"(\d{1,15})-(\d{1,15})", re.ASCII)
-_BACK = re.compile(r"@(?:~(\d{1,6}))?", re.ASCII)
+_BACK = re.compile(r"@(?:~(\d{1,4}))?", re.ASCII)
 
 
 @frozen
@@ -66,30 +62,3 @@ def unknown(word: str) -> NotFoundError:
         context=word,
         hint="ml status -a lists jobs; a job is named 42, 40-44, last, @~1 or name:PATTERN",
     )
-
-
-def choose(selectors: Iterable[Selector], jobs: Sequence[Job], user: str) -> list[Job]:
-    """Pick the jobs that *selectors* ask for, each once, in the order asked.
-
-    Args:
-        selectors: What was typed.
-        jobs: All jobs, oldest first.
-        user: Whose jobs ``last`` and ``@~1`` count.
-
-    Raises:
-        NotFoundError: ``job-unknown`` for the first selector that matches nothing.
-    """
-    by_id = {job.id: job for job in jobs}
-    own = [job for job in jobs if job.user == user]
-    chosen: dict[int, Job] = {}
-    for selector in selectors:
-        if selector.ids is not None:
-            found = [by_id[number] for number in selector.ids if number in by_id]
-        elif selector.back is not None:
-            found = own[-1 - selector.back :][:1] if selector.back < len(own) else []
-        else:
-            found = [job for job in jobs if fnmatch.fnmatchcase(job.spec.name, selector.name or "")]
-        if not found:
-            raise unknown(selector.word)
-        chosen.update((job.id, job) for job in found)
-    return list(chosen.values())

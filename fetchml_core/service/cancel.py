@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from fetchml_core.jobs.job import Stop
+from fetchml_core.queue.moves import refuse_if_moved
 from fetchml_core.wire.messages import CancelReply, CancelRequest
 
 from .context import Context
+from .heal import heal
 from .select import select_jobs
-from .workers import heal_worker, wake_worker
+from .workers import wake_worker
 
 MAX_REASON = 500
 
@@ -17,6 +19,7 @@ def run(context: Context, request: CancelRequest) -> CancelReply:
     jobs = select_jobs(context, request.select)
     for job in jobs:
         context.allow("jobs:update", owner=job.user, about=f"cancel job {job.id}")
+    refuse_if_moved(context.host.queue.paused())
     ended = tuple(job.id for job in jobs if job.state.final)
     stopped = []
     for job in jobs:
@@ -26,6 +29,6 @@ def run(context: Context, request: CancelRequest) -> CancelReply:
         context.change("jobs:update", owner=job.user, about=f"cancel job {job.id}")
         stop = Stop(context.identity.user, request.reason[:MAX_REASON], now=request.now)
         stopped.append(context.host.queue.stop(job.id, stop))
-    heal_worker(context.host, stopped)
+    heal(context.host, stopped)
     wake_worker(context.host)
     return CancelReply(tuple(stopped), ended)

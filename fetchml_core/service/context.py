@@ -28,8 +28,8 @@ class Conversation(Protocol):
         """Send bytes."""
         ...
 
-    def gone(self, seconds: float) -> bool:
-        """Wait up to *seconds*; say whether the client has left."""
+    def gone(self, seconds: float, also: int = -1) -> bool:
+        """Wait up to *seconds*, or until the descriptor *also* is readable; say whether the client has left."""
         ...
 
 

@@ -1,29 +1,40 @@
-"""List jobs: one's own unfinished ones and the last finished, everyone's, or those that are named."""
+"""List jobs: one's own unfinished ones and the last that ended, everyone's newest, or those that are named."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fetchml_core.jobs.job import Job
+from fetchml_core.jobs.states import FINAL
+from fetchml_core.queue.base import UNFINISHED, Filter, Queue
 from fetchml_core.wire.messages import MAX_JOBS, ListReply, ListRequest
 
 from .context import Context
+from .heal import heal
 from .select import select_jobs
 from .why import why_queued
-from .workers import heal_worker
+
+LAST_CHANGES = 100
+LAST_ENDED = 20
+"""The job that ended last is looked for among so many changes of the queue, and so many newest ended jobs of the user."""
 
 
 def run(context: Context, request: ListRequest) -> ListReply:
     """See the module."""
-    host = context.host
-    jobs = list(host.queue.jobs())
-    worker = heal_worker(host, jobs)
+    host, queue = context.host, context.host.queue
+    unfinished = queue.jobs(UNFINISHED)
+    worker = heal(host, unfinished)
+    limit, hidden = max(1, min(request.limit, MAX_JOBS)), 0
+    chosen: Sequence[Job]
     if request.select:
-        chosen, hidden = select_jobs(context, request.select), 0
+        chosen = select_jobs(context, request.select)
+    elif request.everyone:
+        chosen = queue.jobs(newest=True, limit=limit)[::-1]
+        hidden = max(0, sum(queue.counts().values()) - len(chosen))
     else:
-        chosen = jobs if request.everyone else _own(jobs, context.identity.user)
-        limit = max(1, min(request.limit, MAX_JOBS))
-        hidden = max(0, len(chosen) - limit)
-        chosen = chosen[-limit:]
-    why = why_queued(jobs, worker, host.worker.slots)
+        own = _own(queue, unfinished, context.identity.user)
+        chosen, hidden = own[-limit:], max(0, len(own) - limit)
+    why = why_queued(unfinished, worker, host.worker.slots, pause=queue.paused(), home=queue.home)
     return ListReply(
         tuple(chosen),
         worker,
@@ -33,9 +44,13 @@ def run(context: Context, request: ListRequest) -> ListReply:
     )
 
 
-def _own(jobs: list[Job], user: str) -> list[Job]:
-    """Return *user*'s unfinished jobs and the one that ended last."""
-    mine = [job for job in jobs if job.user == user]
-    ended = [job for job in mine if job.state.final]
-    newest = max(ended, key=lambda job: job.ended_at or 0, default=None)
-    return [job for job in mine if not job.state.final or job is newest]
+def _own(queue: Queue, unfinished: Sequence[Job], user: str) -> list[Job]:
+    """Return *user*'s unfinished jobs and the one that ended last, by id."""
+    mine = {job.id: job for job in unfinished if job.user == user}
+    changed = queue.changes(max(0, queue.revision() - LAST_CHANGES), limit=LAST_CHANGES)
+    ended = [job for job in changed if job.user == user and job.state.final]
+    ended += queue.jobs(Filter(states=FINAL, user=user), newest=True, limit=LAST_ENDED)
+    if ended:
+        last = max(ended, key=lambda job: job.ended_at or 0)
+        mine[last.id] = last  # it may have ended since the unfinished ones were read
+    return [mine[number] for number in sorted(mine)]

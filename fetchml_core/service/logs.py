@@ -6,20 +6,23 @@ from pathlib import Path
 
 from fetchml_core.jobs.job import Job
 from fetchml_core.launcher.log import log_end, read_log
+from fetchml_core.queue.base import UNFINISHED
 from fetchml_core.wire.messages import JobNews, LogsReply, LogsRequest, WorkerInfo
 from fetchml_core.wire.session import CHUNK
 
 from .context import Context
+from .heal import heal
+from .news import Every, QueueNews
 from .select import select_one
 from .why import why_queued
-from .workers import heal_worker, worker_info
+from .workers import worker_info
 
 POLL_S = 0.02
 """How often a followed log is looked at: a stat and a read, no fork; half a hundredth of a CPU per follower."""
-LOOKS_PER_NEWS = 50
-"""Every so many looks the reason to wait is worked out anew: a worker's death changes it, and not the queue."""
-LOOKS_PER_HEALING = 500
-"""Every so many looks a worker that has died, or could not be started, is started again."""
+NEWS_S = 1.0
+"""How often the reason to wait is worked out anew: a worker's death changes it, and not the queue."""
+HEALING_S = 10.0
+"""How often a worker that has died, or could not be started, is started again."""
 MAX_TAIL = 8 << 20
 _FARTHEST = 1 << 62
 
@@ -29,21 +32,21 @@ def run(context: Context, request: LogsRequest) -> LogsReply:
     queue = context.host.queue
     job = select_one(context, request.select)
     follower = _Follower(context, request)
-    revision, looks = -1, 0
-    while True:
-        if looks % LOOKS_PER_HEALING == 0:
-            follower.heal(job)
-        now = queue.revision()
-        if now != revision or looks % LOOKS_PER_NEWS == 0:
-            job = queue.get(job.id)
-            follower.tell(job)
-        revision, looks = now, looks + 1
-        more = follower.send(job)
-        if job.state.final or not request.follow:
-            if not more:
+    healing, telling = Every(context, HEALING_S), Every(context, NEWS_S)
+    with QueueNews(context, POLL_S) as news:
+        while True:
+            if healing.due():
+                follower.heal(job)
+            # both are asked: what has come is forgotten by that, and told now
+            if news.come() | telling.due():
+                job = queue.get(job.id)
+                follower.tell(job)
+            more = follower.send(job)
+            if job.state.final or not request.follow:
+                if not more:
+                    return follower.reply(job)
+            elif not more and news.gone(POLL_S if job.state.active else NEWS_S):
                 return follower.reply(job)
-        elif not more and context.talk.gone(POLL_S):
-            return follower.reply(job)
 
 
 class _Follower:
@@ -61,7 +64,7 @@ class _Follower:
 
     def heal(self, job: Job) -> None:
         """See that a worker is there, and remember why not."""
-        self._worker = heal_worker(self._context.host, [job])
+        self._worker = heal(self._context.host, [job])
 
     def tell(self, job: Job) -> None:
         """Send news when the job's state, attempt or reason to wait has changed."""
@@ -71,7 +74,9 @@ class _Follower:
             worker = worker_info(host)
             if not worker.alive and not self._worker.alive:
                 worker = self._worker
-            why = why_queued(host.queue.jobs(), worker, host.worker.slots).get(job.id, "")
+            unfinished, pause = host.queue.jobs(UNFINISHED), host.queue.paused()
+            reasons = why_queued(unfinished, worker, host.worker.slots, pause=pause, home=host.queue.home)
+            why = reasons.get(job.id, "")
             why += f"; {worker.hint}" if worker.hint else ""
         news = (job.state, len(job.attempts), why)
         if news != self._told:

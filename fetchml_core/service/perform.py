@@ -17,7 +17,20 @@ from fetchml_core.errors import InputError
 from fetchml_core.permission.policy import Identity
 from fetchml_core.wire.messages import VERBS
 
-from . import cancel, fetch, list_jobs, logs, results, show, snapshot, submit, wait
+from . import (
+    cancel,
+    fetch,
+    hold,
+    list_jobs,
+    logs,
+    migrate,
+    queue_admin,
+    results,
+    show,
+    snapshot,
+    submit,
+    wait,
+)
 from .context import Context, Conversation
 from .host import Host
 
@@ -41,6 +54,13 @@ USE_CASES: dict[str, UseCase] = {
     "results": UseCase("jobs:read", results.run),
     "fetch": UseCase("jobs:read", fetch.run),
     "cancel": UseCase("jobs:update", cancel.run),
+    "hold": UseCase("jobs:update", hold.hold),
+    "release": UseCase("jobs:update", hold.release),
+    "queue-stats": UseCase(migrate.ACTION, queue_admin.stats),
+    "queue-pause": UseCase(migrate.ACTION, queue_admin.pause),
+    "queue-resume": UseCase(migrate.ACTION, queue_admin.resume),
+    "queue-check": UseCase(migrate.ACTION, queue_admin.check),
+    "queue-migrate": UseCase(migrate.ACTION, migrate.run),
 }
 
 

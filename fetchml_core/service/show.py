@@ -10,29 +10,32 @@ from pathlib import Path
 from typing import Any
 
 from fetchml_core.fsio import open_plain_file
+from fetchml_core.queue.base import UNFINISHED
 from fetchml_core.wire.messages import MetricLine, ShowReply, ShowRequest
 
 from .context import Context
+from .heal import heal
 from .select import select_one
 from .why import why_queued
-from .workers import heal_worker
 
 
 def run(context: Context, request: ShowRequest) -> ShowReply:
     """See the module."""
-    host = context.host
-    job = select_one(context, request.select)
-    jobs = list(host.queue.jobs())
-    worker = heal_worker(host, jobs)
-    places = host.data.attempt(job.id, job.attempt.number) if job.attempt else None
+    host, queue = context.host, context.host.queue
+    job = select_one(context, request.select, anywhere=True)
+    unfinished = queue.jobs(UNFINISHED)
+    worker = heal(host, unfinished)
+    why = why_queued(unfinished, worker, host.worker.slots, pause=queue.paused(), home=queue.home)
+    here = job.home == queue.home
+    places = host.data.attempt(job.id, job.attempt.number) if job.attempt and here else None
     return ShowReply(
         job,
         host.clock.now(),
         worker,
-        why=why_queued(jobs, worker, host.worker.slots).get(job.id, ""),
+        why=why.get(job.id, ""),
         metrics=tuple(last_metrics(places.metrics)) if places else (),
         results=str(places.results) if places else "",
-        checkpoint=str(host.data.checkpoint(job.id)),
+        checkpoint=str(host.data.checkpoint(job.id)) if here else "",
     )
 
 

@@ -6,10 +6,9 @@ from fetchml_core.config.worker import WorkerConfig
 from fetchml_core.errors import InputError
 from fetchml_core.jobs.checks import check_image, check_name, check_time
 from fetchml_core.jobs.job import JobSpec
-from fetchml_core.jobs.states import State
 from fetchml_core.launcher.environment import check_env_names
 from fetchml_core.launcher.spec import check_words
-from fetchml_core.queue.base import claim_order
+from fetchml_core.queue.base import QUEUED, claim_order
 from fetchml_core.snapshot.store import BlobStore
 from fetchml_core.units import format_size
 from fetchml_core.wire.messages import SubmitReply, SubmitRequest
@@ -17,6 +16,7 @@ from fetchml_core.wire.messages import SubmitReply, SubmitRequest
 from .context import Context
 from .limits import job_limits
 from .snapshot import load_manifest
+from .why import why_paused
 from .workers import ensure_worker, linger_note
 
 MAX_ARGUMENTS = 100_000
@@ -42,10 +42,12 @@ def run(context: Context, request: SubmitRequest) -> SubmitReply:
     worker = ensure_worker(host)
     ahead = sum(
         1
-        for other in host.queue.jobs()
-        if other.state is State.QUEUED and claim_order(other) < claim_order(job)
+        for other in host.queue.jobs(QUEUED)
+        if other.home == job.home and claim_order(other) < claim_order(job)
     )
-    return SubmitReply(job, ahead, worker, linger_note(host))
+    pause = host.queue.paused()
+    paused = (f"{why_paused(pause)}; the job waits until ml queue resume",) if pause else ()
+    return SubmitReply(job, ahead, worker, (*paused, *linger_note(host)))
 
 
 def check_spec(spec: JobSpec, worker: WorkerConfig) -> None:

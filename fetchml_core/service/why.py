@@ -6,31 +6,44 @@ from collections.abc import Sequence
 
 from fetchml_core.jobs.job import Job
 from fetchml_core.jobs.states import State
-from fetchml_core.queue.base import claim_order
+from fetchml_core.queue.base import Pause, claim_order
 from fetchml_core.wire.messages import WorkerInfo
 
 
-def why_queued(jobs: Sequence[Job], worker: WorkerInfo, slots: int) -> dict[int, str]:
+def why_queued(
+    jobs: Sequence[Job], worker: WorkerInfo, slots: int, *, pause: Pause | None = None, home: str = ""
+) -> dict[int, str]:
     """Return the first blocker of every queued or held job, by id.
 
     Args:
-        jobs: All jobs.
-        worker: What is known of the worker.
+        jobs: All jobs that have not ended.
+        worker: What is known of this host's worker.
         slots: How many jobs it runs at once.
+        pause: What keeps the queue from giving out jobs.
+        home: This host's name in a queue that several share.
     """
     queued = sorted((job for job in jobs if job.state is State.QUEUED), key=claim_order)
-    busy = [job for job in jobs if job.state.active]
     reasons = {job.id: "held" for job in jobs if job.state is State.HELD}
-    for place, job in enumerate(queued):
-        if not worker.alive:
-            reasons[job.id] = f"no worker: {worker.problem}" if worker.problem else "no worker runs"
-        elif len(busy) >= slots:
-            holders = ", ".join(f"{other.id} ({other.user})" for other in busy[:3])
-            reasons[job.id] = f"{len(busy)} of {slots} slots taken: job {holders}" + _line(place)
-        else:
-            reasons[job.id] = "starts next" if place == 0 else f"{place} before it"
-    return reasons
+    reasons |= {job.id: f"waits for a worker of {job.home}" for job in queued if job.home != home}
+    if pause is not None:
+        return {job.id: why_paused(pause) for job in queued} | reasons
+    ours = [job for job in queued if job.home == home]
+    busy = [job for job in jobs if job.state.active and job.home == home]
+    return reasons | {job.id: _blocker(place, busy, worker, slots) for place, job in enumerate(ours)}
 
 
-def _line(place: int) -> str:
-    return f"; {place} before it" if place else ""
+def why_paused(pause: Pause) -> str:
+    """Return on one line who paused the queue, and why."""
+    if pause.moved_to:
+        return f"the queue was moved to {pause.moved_to} by {pause.by}"
+    return f"the queue is paused by {pause.by}" + (f": {pause.reason}" if pause.reason else "")
+
+
+def _blocker(place: int, busy: Sequence[Job], worker: WorkerInfo, slots: int) -> str:
+    line = f"{place} before it" if place else ""
+    if not worker.alive:
+        return f"no worker: {worker.problem}" if worker.problem else "no worker runs"
+    if len(busy) >= slots:
+        holders = ", ".join(f"{other.id} ({other.user})" for other in busy[:3])
+        return f"{len(busy)} of {slots} slots taken: job {holders}" + (f"; {line}" if line else "")
+    return line or "starts next"

@@ -17,20 +17,22 @@ from collections.abc import Sequence
 from fetchml_core.errors import FetchError
 from fetchml_core.fsio import try_lock
 from fetchml_core.jobs.job import Job, Launched, Lease, Outcome, Stop
-from fetchml_core.jobs.states import State
+from fetchml_core.jobs.states import ACTIVE, State
 from fetchml_core.launcher.base import Launcher
-from fetchml_core.queue.base import Beat, Change, Started
+from fetchml_core.queue.base import UNFINISHED, Beat, Change, Filter, Started
+from fetchml_core.service.heal import wants_worker
 from fetchml_core.service.host import Host
 
-from .outcome import end_of
+from .outcome import end_of, judge
 from .runner import Runner
 
 IDLE_S = 60.0
 """How long a worker that was started on demand stays without work."""
 _LOCK_TRIES = 40
 """A door that looks whether a worker lives holds the lock for an instant: try again for two seconds."""
-POLL_S = 2.0
-"""How often the queue is looked at when nobody wakes the worker and no file says otherwise."""
+WATCHED_S, POLL_S = 15.0, 2.0
+"""How often the queue is looked at without a wake-up where no file says so: where its changes are told, and not."""
+HELD_BY_WORKERS = Filter(states=ACTIVE)
 
 
 class Worker:
@@ -65,6 +67,7 @@ class Worker:
             os.mkfifo(host.base.wake, 0o600)
         # opened for both, so that the last agent's leaving is no end of file
         self._wake = os.open(host.base.wake, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._changes = host.queue.watch()
 
     def run(self) -> None:
         """Work until told to end, or for lack of work."""
@@ -73,7 +76,7 @@ class Worker:
         try:
             while not self._ending:
                 self._turn()
-                if self._idle_too_long() and self._leave():
+                if self._moved_away() or (self._idle_too_long() and self._leave()):
                     return
                 self._sleep()
         finally:
@@ -89,8 +92,9 @@ class Worker:
         self._drop_finished()
         try:
             with self._queue_lock:
+                self._changes.clear()
                 revision = self._host.queue.revision()
-                jobs = self._host.queue.jobs() if revision != self._revision or self._due() else ()
+                jobs = self._held() if revision != self._revision or self._due() else ()
             self._pass_on(jobs)
             self._take_up(jobs)
             self._claim()
@@ -107,6 +111,11 @@ class Worker:
 
     def _due(self) -> bool:
         return self._host.clock.boot().seconds >= self._next_beat
+
+    def _held(self) -> Sequence[Job]:
+        """Return the jobs of this home that a worker, this one or another, holds."""
+        queue = self._host.queue
+        return [job for job in queue.jobs(HELD_BY_WORKERS) if job.home == queue.home]
 
     def _pass_on(self, jobs: Sequence[Job]) -> None:
         """Tell the runners of wishes to stop."""
@@ -131,7 +140,9 @@ class Worker:
         if launched is not None and self._launcher.alive(launched):
             return  # the job runs: its worker may come back for it
         reason = f"its worker {job.attempts[-1].worker} gave no sign of life"
-        outcome = Outcome(State.LOST, reason, failure="infrastructure")
+        # whoever wanted it to end does not want it tried again
+        lost = Outcome(State.LOST, reason, failure="infrastructure")
+        outcome = lost if job.stop is None else judge(None, job.stop)
         self._log.warning("job %d: %s", job.id, reason)
         self._advance(job, end_of(job, outcome, self._host.worker.max_retries))
 
@@ -193,7 +204,9 @@ class Worker:
     def _leave(self) -> bool:
         """Give up the lock, then look once more: a door that queued a job before sees the lock free, or we see it."""
         os.close(self._lock)
-        if not any(job.state is State.QUEUED or job.state.active for job in self._host.queue.jobs()):
+        queue = self._host.queue
+        pause = queue.paused()
+        if not any(wants_worker(job, queue.home, pause) for job in queue.jobs(UNFINISHED)):
             self._log.info("no work for %d s: ending", IDLE_S)
             return True
         lock = self._lock_again()
@@ -202,6 +215,19 @@ class Worker:
         self._lock = lock
         self._idle_since = self._host.clock.boot().seconds
         return False
+
+    def _moved_away(self) -> bool:
+        """Whether there is nothing more to do here: another queue serves the jobs, and none runs."""
+        if self._runners:
+            return False
+        try:
+            pause = self._host.queue.paused()
+        except FetchError:
+            return False  # the next look at the queue tells of it
+        if pause is None or not pause.moved_to:
+            return False
+        self._log.info("the queue was moved to %s: ending", pause.moved_to)
+        return True
 
     def _lock_again(self) -> int | None:
         for _ in range(_LOCK_TRIES):
@@ -212,15 +238,18 @@ class Worker:
         return None
 
     def _sleep(self) -> None:
-        """Wait for a wake-up, the next beat, or the longest time between two looks."""
-        now = self._host.clock.boot().seconds
-        poll_s = self._host.worker.poll_interval_seconds or POLL_S
-        timeout = max(0.0, min(poll_s, self._next_beat - now))
+        """Wait for a wake-up, a change of the queue, the next beat, or the longest time between two looks."""
+        now, watched = self._host.clock.boot().seconds, self._changes.fileno()
+        timeout = max(0.0, self._next_beat - now)
+        poll_s = self._host.worker.poll_interval_seconds or (POLL_S if watched < 0 else WATCHED_S)
+        timeout = min(timeout, poll_s)
         if self._on_demand:
             timeout = min(timeout, max(0.0, self._idle_since + IDLE_S - now))
         poll = select.poll()
         poll.register(self._wake, select.POLLIN)
-        if poll.poll(timeout * 1000):
+        if watched >= 0:
+            poll.register(watched, select.POLLIN)
+        if any(fd == self._wake for fd, _ in poll.poll(timeout * 1000)):
             with contextlib.suppress(BlockingIOError):
                 os.read(self._wake, 4096)
 
@@ -234,5 +263,6 @@ class Worker:
             runner.detach()
         for runner in self._runners.values():
             runner.join(timeout=10)
+        self._changes.close()
         os.close(self._wake)
         self._wake = -1

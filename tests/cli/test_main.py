@@ -23,14 +23,17 @@ Options:
   -h, --help  Show this message and exit.
 
 Commands:
-  submit  Freeze the code and queue it as a job.
-  status  Show jobs and what they wait for.
-  logs    Print or follow what a job writes.
-  wait    Wait until jobs end; the status tells how.
-  cancel  Stop queued or running jobs.
-  show    Tell everything about one job.
-  pull    Fetch the results of a job.
-  config  Check, explain and change configuration files.
+  submit   Freeze the code and queue it as a job.
+  status   Show jobs and what they wait for.
+  logs     Print or follow what a job writes.
+  wait     Wait until jobs end; the status tells how.
+  cancel   Stop queued or running jobs.
+  hold     Keep queued jobs from starting.
+  release  Let held jobs start.
+  show     Tell everything about one job.
+  pull     Fetch the results of a job.
+  queue    Look after a host's queue; for its admins.
+  config   Check, explain and change configuration files.
 """
 
 

@@ -11,24 +11,13 @@ from fetchml_cli.commands.common import wait_status
 from fetchml_cli.commands.pull import PARTS
 from fetchml_core.jobs.job import Attempt, Job, JobSpec, Outcome
 from fetchml_core.jobs.states import State
-from tests.cli.support import fake_cli, plain_environ, run_in
-from tests.core.service.support import World
 from tests.core.snapshot.trees import sha
 
 
 @pytest.fixture
-def world(tmp_path):
-    """The embedded default's base in a home folder of the test, its worker alive."""
-    (tmp_path / ".ml").mkdir(mode=0o700)
-    made = World(tmp_path / ".ml" / "local")
-    with made.worker_lives():
-        yield made
-
-
-@pytest.fixture
-def ml(tmp_path):
+def ml(run_verb):
     """Run a verb; returns status, stdout and stderr."""
-    return lambda *argv: run_in(fake_cli(tmp_path, **plain_environ(tmp_path)), *argv)
+    return run_verb
 
 
 def job(state, code=None, number=None):
@@ -95,7 +84,7 @@ def test_wait_runs_out(world, ml):
     assert world.host.queue.get(1).state is State.RUNNING
 
 
-@pytest.mark.parametrize("verb", ["show", "logs", "wait", "cancel", "pull", "status"])
+@pytest.mark.parametrize("verb", ["show", "logs", "wait", "cancel", "hold", "release", "pull", "status"])
 def test_an_unknown_job_is_five(world, ml, verb):
     """With the word that was typed and where to look."""
     ran = ml(verb, "99")

@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import os
 import socket
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from attrs import evolve
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fetchml_core.agent.main import main, serve
+from fetchml_core.agent.main import Conversation, main, serve
 from fetchml_core.convert import from_data, to_data
 from fetchml_core.errors import from_fields
 from fetchml_core.jobs.states import State
@@ -457,3 +459,39 @@ def test_who_one_is_cannot_be_changed(world, connect):
 
     assert error_of(peer.hear()).code == "protocol-error"
     assert peer.hear() is None
+
+
+def test_waiting_ends_with_the_client_or_with_what_else_is_waited_for(tmp_path):
+    """One wait covers both; time alone says neither."""
+    reader, writer = socket.socketpair()
+    news, told = os.pipe()
+    talk = Conversation(reader.makefile("rb"), reader.makefile("wb"))
+    with contextlib.closing(talk), reader, writer:
+        talk.listen()
+        assert not talk.gone(0.01)
+        assert not talk.gone(0.01, also=news)
+        os.write(told, b"!")
+        before = time.monotonic()
+        assert not talk.gone(60, also=news)
+        writer.close()
+        assert talk.gone(60)
+        assert talk.gone(0, also=news)
+        assert time.monotonic() - before < 30
+    os.close(news)
+    os.close(told)
+
+
+def test_a_conversation_leaves_no_descriptor_open(world, connect):
+    """An agent of a gateway holds many, one after the other."""
+
+    def descriptors():
+        return len(os.listdir("/proc/self/fd"))
+
+    connect(world).end()
+    before = descriptors()
+    for _ in range(5):
+        peer = connect(world)
+        peer.hello()
+        peer.leave()
+
+    assert descriptors() <= before

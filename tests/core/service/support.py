@@ -23,8 +23,14 @@ from fetchml_core.snapshot.manifest import Manifest
 from fetchml_core.wire.messages import (
     CancelRequest,
     FetchRequest,
+    HoldRequest,
     ListRequest,
     LogsRequest,
+    Nothing,
+    QueueCheckRequest,
+    QueueMigrateRequest,
+    QueuePauseRequest,
+    ReleaseRequest,
     ResultsRequest,
     ShowRequest,
     StageRequest,
@@ -66,7 +72,7 @@ class Talk:
         """Take bytes."""
         self.received += chunk
 
-    def gone(self, seconds: float) -> bool:
+    def gone(self, seconds: float, also: int = -1) -> bool:
         """Say whether the client has left: after so many questions."""
         self._patience -= 1
         return self._patience < 0
@@ -146,11 +152,14 @@ class World:
         return folder
 
     def everything(self) -> dict[str, bytes]:
-        """Return every file below the base, but the locks, with its content: what a change would change."""
+        """Return every file below the base with its content, but locks and what SQLite shares between readers."""
         return {
             str(path): path.read_bytes()
             for path in sorted(self.host.base.folder.rglob("*"))
-            if path.is_file() and "lock" not in path.name and path.name != "audit.log"
+            if path.is_file()
+            and "lock" not in path.name
+            and not path.name.endswith("-shm")
+            and path.name != "audit.log"
         }
 
     def requests(self, job: Job) -> dict[str, Any]:
@@ -167,4 +176,11 @@ class World:
             "wait": WaitRequest((str(job.id),)),
             "results": ResultsRequest(str(job.id)),
             "fetch": FetchRequest(job.id, 1, "model"),
+            "hold": HoldRequest((str(job.id),)),
+            "release": ReleaseRequest((str(job.id),)),
+            "queue-stats": Nothing(),
+            "queue-pause": QueuePauseRequest("because"),
+            "queue-resume": Nothing(),
+            "queue-check": QueueCheckRequest(repair=True),
+            "queue-migrate": QueueMigrateRequest("filesystem"),
         }

@@ -146,7 +146,7 @@ def test_follow_goes_on_until_the_end(world):
     class Drives(Talk):
         steps = 0
 
-        def gone(self, seconds):
+        def gone(self, seconds, also=-1):
             self.steps += 1
             if self.steps == 1:
                 world.print_log(job, b"b")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import attrs
 import pytest
 
 from fetchml_core.errors import DeniedError, FetchError, InputError
@@ -15,7 +16,18 @@ from tests.core.service.support import AUDIT, Talk, World
 from tests.core.snapshot.trees import manifest_of
 
 NOBODY = Identity("eve")
-CHANGING = ("stage", "upload", "submit", "cancel")
+CHANGING = (
+    "stage",
+    "upload",
+    "submit",
+    "cancel",
+    "hold",
+    "release",
+    "queue-pause",
+    "queue-resume",
+    "queue-check",
+    "queue-migrate",
+)
 # Design section 7, "Permissions of the verbs".
 PERMISSIONS = {
     "stage": "jobs:create",
@@ -28,6 +40,13 @@ PERMISSIONS = {
     "results": "jobs:read",
     "fetch": "jobs:read",
     "cancel": "jobs:update",
+    "hold": "jobs:update",
+    "release": "jobs:update",
+    "queue-stats": "queue:admin",
+    "queue-pause": "queue:admin",
+    "queue-resume": "queue:admin",
+    "queue-check": "queue:admin",
+    "queue-migrate": "queue:admin",
 }
 
 
@@ -45,8 +64,15 @@ def records(world):
     return [json.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
 
 
+def job_for(world, verb, user="anna"):
+    """A job that *verb* can do something with."""
+    if verb == "cancel":
+        return world.running(user=user)
+    return world.submit(user=user) if verb in {"hold", "release"} else job_of(world, user)
+
+
 def job_of(world, user="anna"):
-    """A job that has ended and left a result, except for cancel, which needs one that runs."""
+    """A job that has ended and left a result."""
     job = world.ended(user=user)
     (world.results(job) / "model").write_bytes(b"weights")
     return job
@@ -83,7 +109,7 @@ def test_nobody_without_rights_reaches_a_use_case(audited, verb):
 @pytest.mark.parametrize("verb", VERBS)
 def test_the_permission_is_enough(audited, verb):
     """With just the permission of the verb its owner gets what he asks."""
-    job = audited.running(user="eve") if verb == "cancel" else job_of(audited, "eve")
+    job = job_for(audited, verb, "eve")
     identity = Identity("eve", granted=frozenset({PERMISSIONS[verb]}))
 
     assert audited.ask(verb, audited.requests(job)[verb], talk_for(verb), identity=identity) is not None
@@ -102,7 +128,7 @@ def test_every_other_permission_is_not_enough(audited, verb):
 @pytest.mark.parametrize("verb", CHANGING)
 def test_a_change_is_recorded_before_it_is_made(audited, verb):
     """Where the trail cannot be written the change is refused, and nothing at all has changed."""
-    job = audited.running(user="anna")
+    job = job_for(audited, verb)
     before = audited.everything()
     trail = audited.host.base.folder / "audit.log"
     trail.unlink()
@@ -116,7 +142,7 @@ def test_a_change_is_recorded_before_it_is_made(audited, verb):
 @pytest.mark.parametrize("verb", CHANGING)
 def test_a_change_leaves_one_record(audited, verb):
     """Who, what and about which job."""
-    job = audited.running(user="anna")
+    job = job_for(audited, verb)
     told = len(records(audited))
     audited.ask(verb, audited.requests(job)[verb], talk_for(verb))
     (record,) = records(audited)[told:]
@@ -166,7 +192,7 @@ def test_unknown_verbs_are_refused(world, verb):
 
 @pytest.mark.parametrize(
     "verb",
-    [verb for verb in VERBS if VERBS[verb].args.__attrs_attrs__[0].default is not None and verb != "list"],
+    [verb for verb in VERBS if any(one.default is attrs.NOTHING for one in attrs.fields(VERBS[verb].args))],
 )
 def test_arguments_that_are_none_are_refused(world, verb):
     """Missing arguments are one error that names the request."""

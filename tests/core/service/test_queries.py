@@ -13,7 +13,8 @@ from fetchml_core.errors import FetchError, InputError, NotFoundError
 from fetchml_core.jobs.job import Attempt, Job, JobSpec, Outcome, Stop
 from fetchml_core.jobs.states import ACTIVE, State
 from fetchml_core.permission.policy import Identity
-from fetchml_core.queue.base import claim_order
+from fetchml_core.queue.base import Finished, claim_order
+from fetchml_core.service.list_jobs import LAST_CHANGES, LAST_ENDED
 from fetchml_core.service.show import last_metrics
 from fetchml_core.service.why import why_queued
 from fetchml_core.wire.messages import (
@@ -46,6 +47,21 @@ def test_mine_are_the_unfinished_and_the_last_that_ended(world):
     wait = world.submit(user="anna")
 
     assert listed(world) == [last.id, run.id, wait.id]
+
+
+def test_the_last_that_ended_need_not_be_the_newest(world):
+    """A long job that ends after many shorter and newer ones is the last; where it is long ago, the newest few count."""
+    long = world.running(user="anna")
+    for _ in range(LAST_ENDED + 1):
+        newest = world.ended(user="anna")
+    world.host.queue.advance(long.id, 1, Finished(Outcome(State.SUCCEEDED)))
+    assert listed(world) == [long.id]
+
+    other = world.submit(user="bob")
+    for _ in range(LAST_CHANGES // 2):
+        world.host.queue.hold(other.id)
+        world.host.queue.release(other.id)
+    assert listed(world) == [newest.id]
 
 
 def test_everyone_is_everyone(world):
@@ -227,10 +243,8 @@ def test_wait_hears_of_a_change(world):
     world.running()
 
     class EndsIt(Talk):
-        def gone(self, seconds):
+        def gone(self, seconds, also=-1):
             world.host.queue.stop(1, Stop("bob"))
-            from fetchml_core.queue.base import Finished
-
             world.host.queue.advance(1, 1, Finished(Outcome(State.CANCELLED)))
             return False
 

@@ -11,6 +11,7 @@ from fetchml_core.errors import FetchError
 from fetchml_core.jobs.job import JobSpec, Resources
 from fetchml_core.jobs.states import State
 from fetchml_core.permission.policy import Identity
+from fetchml_core.queue.base import Stored
 from fetchml_core.service.limits import job_limits
 from fetchml_core.service.submit import MAX_ARGUMENTS, check_spec
 from fetchml_core.wire.messages import SubmitRequest
@@ -186,3 +187,11 @@ def test_the_ceiling_is_the_workers_file_within_the_machine(tmp_path):
         check_spec(evolve(GOOD, resources=Resources(cpus=0.6)), small.host.worker)
     with pytest.raises(FetchError, match="--memory 64m"):
         check_spec(evolve(GOOD, resources=Resources(memory=65 << 20)), small.host.worker)
+
+
+def test_jobs_of_other_hosts_are_not_before_it(world):
+    """Where several hosts share the queue each has its own line."""
+    first = world.submit()
+    world.host.queue.adopt([Stored("far", evolve(first, id=7, home="box2"))])
+
+    assert submit(world, world.spec(), key="near").ahead == 1

@@ -1,0 +1,24 @@
+"""Which jobs want the worker of this host to live, and see that it does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fetchml_core.jobs.job import Job
+from fetchml_core.jobs.states import State
+from fetchml_core.queue.base import Pause
+from fetchml_core.wire.messages import WorkerInfo
+
+from .host import Host
+from .workers import heal_worker
+
+
+def wants_worker(job: Job, home: str, pause: Pause | None) -> bool:
+    """Whether the worker of *home* has something to do for *job*: watch it, or, unless the queue is paused, run it."""
+    return job.home == home and (job.state.active or (job.state is State.QUEUED and pause is None))
+
+
+def heal(host: Host, jobs: Iterable[Job]) -> WorkerInfo:
+    """Return what is known of the worker; where one of *jobs* wants it and it has died, start it again."""
+    pause = host.queue.paused()
+    return heal_worker(host, [job for job in jobs if wants_worker(job, host.queue.home, pause)])
