@@ -79,6 +79,23 @@ def job_body(kind: str, record: Record) -> bytes:
     return f"{head},{who},{job}}}".encode("ascii")
 
 
+_SUBMITTED = re.compile(
+    rb'\{"e":"submit","n":\d+,("id":\d+),"priority":\d+,("line":[^,]+),("user":%b),"key":%b,"at":([^,]+),("spec":.*)\}\Z'
+    % (_STRING, _STRING),
+    re.DOTALL,
+)
+
+
+def _accepted(body: bytes, revision: int) -> bytes:
+    """Return the ``job`` of a ``submit`` that nothing has happened to since: the same as `job_body` would, unparsed."""
+    parts = _SUBMITTED.match(body)
+    if parts is None:
+        return job_body("job", _whole(json.loads(body)))
+    job_id, line, user, at, spec = parts.groups()
+    job = b'{%b,%b,%b,"submitted_at":%b,%b,"revision":%d}' % (job_id, user, spec, at, line, revision)
+    return b'{"e":"job"%b"state":"queued","job":%b}' % (body[len(b'{"e":"submit"') : parts.start(4) - 5], job)
+
+
 def change_event(n: int, state: State, event: Event) -> Event:
     """Return *event* with the revision, and the state it leads to from *state*, in the order that `Ledger.take` reads."""
     return {"e": "", "n": n, "id": 0, "state": state_after(state, event).value, **event}
@@ -135,8 +152,10 @@ class _Entry:
     @property
     def body(self) -> bytes:
         """The job as a compaction writes it."""
-        if self._body.startswith(b'{"e":"job"') and not self._later:
-            return self._body
+        if self._body and not self._later:
+            return (
+                self._body if self._body.startswith(b'{"e":"job"') else _accepted(self._body, self.revision)
+            )
         return job_body("job", self.record)
 
     @property

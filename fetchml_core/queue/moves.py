@@ -27,7 +27,7 @@ from attrs import evolve
 
 from fetchml_core.convert import from_data, to_data
 from fetchml_core.errors import HostError, InputError, NotFoundError
-from fetchml_core.jobs.job import Job, JobSpec, Lease, Stop
+from fetchml_core.jobs.job import Attempt, Job, JobSpec, Launched, Lease, Outcome, Stop
 from fetchml_core.jobs.states import State, Step, follow
 
 from .base import Beat, Change, Finished, Pause, Requeued, Started
@@ -155,8 +155,9 @@ def submitted(event: Event) -> Job:
 
 
 def apply(job: Job, event: Event) -> Job:
-    """Return what *job* becomes by any other event."""
-    return from_data(fold(to_data(job), event), Job, what="job")
+    """Return what *job* becomes by any other event: the job of the record that `fold` makes, without the record."""
+    handler = _APPLIERS.get(event["e"])
+    return evolve(handler(job, event), revision=event.get("n", job.revision)) if handler else job
 
 
 def fold(record: Record | None, event: Event) -> Record:
@@ -258,4 +259,65 @@ _HANDLERS = {
     "stop": _stop,
     "hold": _nothing,
     "release": _nothing,
+}
+
+
+# --- the same for jobs that are at hand, which need not be made anew of their records ---
+
+
+def _job_claimed(job: Job, event: Event) -> Job:
+    lease = from_data(event["lease"], Lease)
+    attempt = Attempt(len(job.attempts) + 1, lease.worker, event["at"])
+    return evolve(job, state=State.STARTING, lease=lease, attempts=(*job.attempts, attempt))
+
+
+def _job_beaten(job: Job, event: Event) -> Job:
+    return evolve(job, lease=from_data(event["lease"], Lease))
+
+
+def _job_started(job: Job, event: Event) -> Job:
+    attempts = _newest(job, launch=from_data(event["launch"], Launched), started_at=event["at"])
+    lease = from_data(event["lease"], Lease)
+    return evolve(job, state=state_after(job.state, event), lease=lease, attempts=attempts)
+
+
+def _job_finished(job: Job, event: Event) -> Job:
+    outcome = from_data(event["outcome"], Outcome)
+    attempts = _newest(job, outcome=outcome, ended_at=event["at"])
+    return evolve(job, state=outcome.state, lease=None, attempts=attempts, ended_at=event["at"])
+
+
+def _job_requeued(job: Job, event: Event) -> Job:
+    attempts = _newest(job, outcome=from_data(event["outcome"], Outcome), ended_at=event["at"])
+    return evolve(job, state=State.QUEUED, lease=None, attempts=attempts, stop=None)
+
+
+def _job_returned(job: Job, event: Event) -> Job:
+    return evolve(job, state=State.QUEUED, lease=None, attempts=_newest(job, ended_at=event["at"]))
+
+
+def _job_stopped(job: Job, event: Event) -> Job:
+    ended_at = job.ended_at if job.state.active else event["at"]
+    state = state_after(job.state, event)
+    return evolve(job, state=state, stop=from_data(event["stop"], Stop), ended_at=ended_at)
+
+
+def _job_elsewhere(job: Job, event: Event) -> Job:
+    return evolve(job, state=state_after(job.state, event))
+
+
+def _newest(job: Job, **changes: Any) -> tuple[Attempt, ...]:
+    return (*job.attempts[:-1], evolve(job.attempts[-1], **changes))
+
+
+_APPLIERS = {
+    "claim": _job_claimed,
+    "beat": _job_beaten,
+    "start": _job_started,
+    "finish": _job_finished,
+    "requeue": _job_requeued,
+    "return": _job_returned,
+    "stop": _job_stopped,
+    "hold": _job_elsewhere,
+    "release": _job_elsewhere,
 }

@@ -51,6 +51,7 @@ from .ledger import Ledger, change_event, job_body, submit_body
 from .moves import (
     Event,
     advance_event,
+    apply,
     claim_event,
     hold_event,
     refuse_if_moved,
@@ -307,12 +308,16 @@ class NativeQueue:
         if event is None:
             return None
         n = self._ledger.revision + 1
-        if "id" in event:
-            event = change_event(n, self._ledger.state(event["id"]), event)
-        else:
+        if "id" not in event:
             event = {"e": "", "n": n, **event}
+            written = self._journal.append(to_line(to_json(event).encode("ascii")))
+            self._ledger.apply(event)
+            return written
+        job = self._ledger.get(event["id"])
+        event = change_event(n, job.state, event)
         written = self._journal.append(to_line(to_json(event).encode("ascii")))
         self._ledger.apply(event)
+        self._ledger.remember(apply(job, event))
         return written
 
     def _write_all(self, bodies: list[bytes]) -> Written | None:
