@@ -20,14 +20,19 @@ class BootTime:
     seconds: float
 
 
+def read_boot_id(proc: Path = Path("/proc")) -> str:
+    """Return the kernel's name for this boot."""
+    try:
+        return (proc / "sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:  # not Linux: a boot cannot be told from another, leases then end with time alone
+        return "unknown"
+
+
 class Clock:
     """The machine's clocks; tests pass one of their own."""
 
     def __init__(self) -> None:
-        try:
-            self._boot_id = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-        except OSError:  # not Linux: a boot cannot be told from another, leases then end with time alone
-            self._boot_id = "unknown"
+        self._boot_id = read_boot_id()
 
     def now(self) -> float:
         """Seconds since the epoch, for people."""

@@ -131,16 +131,17 @@ def to_fields(error: FetchError) -> dict[str, str]:
     }
 
 
-def explain_os_error(error: OSError, doing: str) -> FetchError:
+def explain_os_error(error: OSError, doing: str, place: object = "") -> FetchError:
     """Turn an operating system error into one with a next step.
 
     Args:
         error: What the system raised.
         doing: What was being done, as in ``"store the snapshot"``.
+        place: Where, for an error that names no file.
     """
     import errno
 
-    path = str(error.filename or "")
+    path = str(error.filename or place)
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return HostError(
             "disk-full",
@@ -155,4 +156,9 @@ def explain_os_error(error: OSError, doing: str) -> FetchError:
             context=path,
             hint=f"ls -ld {path}" if path else "",
         )
-    return HostError("io-error", f"could not {doing}: {error.strerror or error}", context=path)
+    return HostError(
+        "io-error",
+        f"could not {doing}: {error.strerror or error}",
+        context=path,
+        hint="look at the disk (dmesg | tail), then run the same command again" if error.errno == errno.EIO else "",
+    )

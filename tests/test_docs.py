@@ -13,6 +13,7 @@ import pytest
 import typer
 
 from fetchml_cli.commands.config import COMMANDS as CONFIG_COMMANDS
+from fetchml_cli.commands.queue import COMMANDS as QUEUE_COMMANDS
 from fetchml_cli.lazy import COMMANDS
 from fetchml_core.config.load import load_profile, load_server, load_worker
 
@@ -40,8 +41,9 @@ def commands(text: str) -> list[list[str]]:
 def options_of(verb: str, words: list[str]) -> set[str]:
     """The options that a verb has; of a group, those of the verb below it that *words* begin with."""
     table = COMMANDS
-    if verb == "config" and words[:1] != ["VERB"]:
-        table, verb = CONFIG_COMMANDS, words[0]
+    groups = {"config": CONFIG_COMMANDS, "queue": QUEUE_COMMANDS}
+    if verb in groups and words and words[0] in groups[verb]:
+        table, verb = groups[verb], words[0]
     command = typer.main.get_command(importlib.import_module(table[verb][0]).app)
     return {name for param in command.params for name in (*param.opts, *param.secondary_opts)} | {"--help"}
 

@@ -39,9 +39,14 @@ def job_row(job: Job, why: str, now: float, *, user: bool) -> Row:
         state(job.state.value),
         span(waited(job, now)),
         span(ran(job, now)),
-        str(len(job.attempts)) if job.attempts else "",
+        str(tries(job) or ""),
         Cell(where_or_why(job, why)),
     ]
+
+
+def tries(job: Job) -> int:
+    """Return how often *job* was tried; an attempt that ended without an outcome was given back, and is none."""
+    return sum(1 for attempt in job.attempts if attempt.outcome is not None or attempt.ended_at is None)
 
 
 def waited(job: Job, now: float) -> float:

@@ -75,6 +75,7 @@ class Launched:
         profile_sha256: Of the seccomp profile.
         cpus: What the job was given, in cores; 0 where nothing limits it.
         memory: Likewise, in bytes.
+        boot_id: The boot that *start_ticks* counts in; empty where it is not known.
     """
 
     launcher: str
@@ -88,6 +89,7 @@ class Launched:
     profile_sha256: str = ""
     cpus: float = 0.0
     memory: int = 0
+    boot_id: str = ""
 
 
 @frozen

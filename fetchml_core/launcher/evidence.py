@@ -1,4 +1,4 @@
-"""Whether an init lives, told from the host's /proc: the pid and the moment it started, never the pid alone.
+"""Whether a process lives, told from the host's /proc: the pid, the boot and the moment it started, never the pid alone.
 
 Layer 2. Waiting is on a pidfd, so it ends at once and cannot meet another process that got the same pid.
 """
@@ -10,17 +10,34 @@ import os
 import select
 import signal as signals
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from attrs import frozen
 
+from fetchml_core.clock import read_boot_id
 from fetchml_core.errors import HostError
-
-if TYPE_CHECKING:
-    from .spec import Launched
 
 PROC = Path("/proc")
 CGROUPS = Path("/sys/fs/cgroup")
+
+
+class Known(Protocol):
+    """A process that somebody wrote down: an attempt's init, or a worker."""
+
+    @property
+    def pid(self) -> int:
+        """As the host sees it."""
+        ...
+
+    @property
+    def start_ticks(self) -> int:
+        """When it started, in clock ticks since boot."""
+        ...
+
+    @property
+    def boot_id(self) -> str:
+        """That boot; empty where it was not written down."""
+        ...
 
 
 @frozen
@@ -42,35 +59,37 @@ def read_stat(pid: int, proc: Path = PROC) -> ProcessStat | None:
     return ProcessStat(state=fields[0], parent=int(fields[1]), start_ticks=int(fields[19]))
 
 
-def is_alive(launched: Launched, proc: Path = PROC) -> bool:
-    """Return whether the init lives; one that has ended and was not collected yet does not."""
-    stat = read_stat(launched.pid, proc)
-    return stat is not None and stat.state not in "ZX" and stat.start_ticks == launched.start_ticks
+def is_alive(known: Known, proc: Path = PROC) -> bool:
+    """Return whether the process lives; one that has ended and was not collected yet does not."""
+    stat = read_stat(known.pid, proc)
+    if stat is None or stat.state in "ZX" or stat.start_ticks != known.start_ticks:
+        return False
+    return known.boot_id in {"", read_boot_id(proc)}  # after a boot the same ticks come again
 
 
-def open_pidfd(launched: Launched) -> int | None:
-    """Return a descriptor that becomes readable when the init ends, None when it has; the caller closes it.
+def open_pidfd(known: Known) -> int | None:
+    """Return a descriptor that becomes readable when the process ends, None when it has; the caller closes it.
 
     Raises:
         HostError: ``no-pidfd`` on a kernel before 5.3.
     """
     try:
-        fd = os.pidfd_open(launched.pid)
+        fd = os.pidfd_open(known.pid)
     except ProcessLookupError:
         return None
     except OSError as error:
         raise HostError(
             "no-pidfd", f"this kernel cannot watch a process: {error.strerror}", hint="uname -r"
         ) from error
-    if is_alive(launched):  # asked after the opening: the descriptor is of this very process
+    if is_alive(known):  # asked after the opening: the descriptor is of this very process
         return fd
     os.close(fd)
     return None
 
 
-def send_signal(launched: Launched, number: int) -> bool:
-    """Send the init a signal; returns False when it has ended."""
-    fd = open_pidfd(launched)
+def send_signal(known: Known, number: int) -> bool:
+    """Send the process a signal; returns False when it has ended."""
+    fd = open_pidfd(known)
     if fd is None:
         return False
     try:
@@ -82,9 +101,9 @@ def send_signal(launched: Launched, number: int) -> bool:
     return True
 
 
-def wait_end(launched: Launched, seconds: float) -> bool:
-    """Wait for the init to end; returns whether it has."""
-    fd = open_pidfd(launched)
+def wait_end(known: Known, seconds: float) -> bool:
+    """Wait for the process to end; returns whether it has."""
+    fd = open_pidfd(known)
     if fd is None:
         return True
     try:

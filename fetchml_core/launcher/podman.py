@@ -224,6 +224,7 @@ class PodmanLauncher(ByInit):
             profile_sha256=profile.sha256,
             cpus=spec.cpus if "cpus" in host.enforceable else 0.0,
             memory=spec.memory if "memory" in host.enforceable else 0,
+            boot_id=self._clock.boot().boot_id,
         )
 
     def _discard(self, spec: LaunchSpec) -> None:

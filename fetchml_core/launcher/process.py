@@ -85,6 +85,7 @@ class ProcessLauncher(ByInit):
             pid=pid,
             start_ticks=stat.start_ticks if stat else 0,
             not_enforced=NOT_SANDBOXED,
+            boot_id=self._clock.boot().boot_id,
         )
         self._wait_ready(spec, launched)
         return launched

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fetchml_core.clock import Clock
-from fetchml_core.config.resolve import QueueChoice
 
 from .base import Queue
+from .place import check_place
+
+if TYPE_CHECKING:
+    from fetchml_core.config.resolve import QueueChoice
 
 _ENGINES = {
     "native": ("native", "NativeQueue"),
@@ -18,7 +22,12 @@ _ENGINES = {
 
 
 def open_queue(kind: str, path: Path, clock: Clock) -> Queue:
-    """Return the queue of type *kind* at *path*, a folder or a file; it is made with its first job."""
+    """Return the queue of type *kind* at *path*, a folder or a file; it is made with its first job.
+
+    Raises:
+        HostError: ``queue-place``: no queue may lie there (see `place`).
+    """
+    check_place(path.parent if kind == "sqlite" else path)
     module, name = _ENGINES[kind]
     queue: Queue = getattr(importlib.import_module(f".{module}", __package__), name)(path, clock)
     return queue
@@ -31,6 +40,9 @@ def open_chosen(choice: QueueChoice, clock: Clock, *, home: str = "") -> Queue:
         choice: Which.
         clock: The machine's clocks.
         home: This host's name among those that share a queue; counts for Redis alone.
+
+    Raises:
+        HostError: ``queue-place``.
     """
     if choice.type != "redis":
         return open_queue(choice.type, choice.path, clock)
@@ -41,5 +53,6 @@ def open_chosen(choice: QueueChoice, clock: Clock, *, home: str = "") -> Queue:
         return RedisQueue(Link(choice.url, connections=choice.connections), clock, home)
     from .fallback import SHORT_PATIENCE_S, FallbackQueue
 
+    check_place(choice.path)
     link = Link(choice.url, connections=choice.connections, patience=SHORT_PATIENCE_S)
     return FallbackQueue(RedisQueue(link, clock, home), choice.path, clock)

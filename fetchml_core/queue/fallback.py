@@ -22,7 +22,6 @@ from attrs import evolve
 
 from fetchml_core.clock import Clock
 from fetchml_core.errors import HostError, NotFoundError
-from fetchml_core.fsio import sync_folder
 from fetchml_core.jobs.job import Job, JobSpec, Lease, Stop
 from fetchml_core.jobs.states import State
 
@@ -370,9 +369,7 @@ class _Folder(FilesystemQueue):
     def forget(self, job_id: int) -> None:
         """Remove a job that another queue has, durably."""
         with self._files.changing():
-            self._files._count_up()  # noqa: SLF001 - the revision goes first, as with every change there
-            (self._files.path / "jobs" / str(job_id)).unlink()
-            sync_folder(self._files.path / "jobs")
+            self._files.forget(job_id)
 
 
 class _Both:

@@ -76,7 +76,7 @@ class QueueFolder:
             with locked(self._lock):
                 yield
         except OSError as error:
-            raise explain_os_error(error, "write to the queue") from None
+            raise explain_os_error(error, "write to the queue", self.path) from None
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
@@ -85,7 +85,7 @@ class QueueFolder:
             with locked(self._lock, shared=True) if self._lock.exists() else contextlib.nullcontext():
                 yield
         except OSError as error:
-            raise explain_os_error(error, "read the queue") from None
+            raise explain_os_error(error, "read the queue", self.path) from None
 
     def next_id(self) -> int:
         """The id after the last that was given, whatever has become of its file."""
@@ -114,11 +114,11 @@ class QueueFolder:
     def set_pause(self, pause: Pause | None) -> None:
         """Write the pause, or end it."""
         self._count_up()
-        if pause is None:
-            self._pause_file.unlink(missing_ok=True)
-            sync_folder(self.path)
-        else:
-            write_durably(self._pause_file, _framed(PAUSE, json.dumps(to_data(pause)).encode("ascii")))
+        with _put_back_on_error(self._pause_file):
+            if pause is None:
+                _remove(self._pause_file)
+            else:
+                write_durably(self._pause_file, _framed(PAUSE, json.dumps(to_data(pause)).encode("ascii")))
 
     def take_in(self, new: Sequence[Stored]) -> list[Job]:
         """Write jobs that are new here: all of them or, where that fails, none."""
@@ -128,8 +128,8 @@ class QueueFolder:
         try:
             return [self.store(stored) for stored in new]
         except BaseException:
-            for stored in new:
-                self._path(stored.job.id).unlink(missing_ok=True)
+            for stored in reversed(new):  # cut as well, it leaves the first
+                _remove(self._path(stored.job.id))
             raise
 
     def store(self, stored: Stored, *, news: bool = True) -> Job:
@@ -138,8 +138,16 @@ class QueueFolder:
             stored = evolve(stored, job=evolve(stored.job, revision=self._count_up()))
         else:
             self._write_number("beats", self._number("beats") + 1)
-        write_durably(self._path(stored.job.id), _framed(JOB, encode(stored).encode("ascii")))
+        path = self._path(stored.job.id)
+        with _put_back_on_error(path):
+            write_durably(path, _framed(JOB, encode(stored).encode("ascii")))
         return stored.job
+
+    def forget(self, job_id: int) -> None:
+        """Remove a job that another queue has, durably."""
+        self._count_up()
+        self._path(job_id).unlink()
+        sync_folder(self._jobs)
 
     def _path(self, job_id: int) -> Path:
         return self._jobs / str(job_id)
@@ -177,7 +185,7 @@ class QueueFolder:
         except FileNotFoundError:
             raise unknown_job(job_id) from None
         except OSError as error:
-            raise explain_os_error(error, "read the queue") from None
+            raise explain_os_error(error, "read the queue", path) from None
         with contextlib.suppress(ValueError, KeyError, TypeError, FetchError):
             stored = decode(body)
             if stored.job.id == job_id:
@@ -309,6 +317,26 @@ class QueueFolder:
         """The ids of the jobs that were moved aside."""
         names = (path.name.partition("-")[0] for path in (self.path / "damaged").glob("*"))
         return [int(name) for name in names if name.isdecimal()]
+
+
+@contextlib.contextmanager
+def _put_back_on_error(path: Path) -> Iterator[None]:
+    """Replace or remove *path* inside it: when its folder cannot be synced then, all would see what is not durable."""
+    before = path.read_bytes() if path.exists() else None
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            if before is None:
+                _remove(path)
+            else:
+                write_durably(path, before)
+        raise
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    sync_folder(path.parent)
 
 
 def _framed(magic: bytes, body: bytes) -> bytes:

@@ -115,6 +115,13 @@ class Written(NamedTuple):
         return self.start + len(self.data)
 
 
+class Piece(NamedTuple):
+    """Whole records, and where they begin in the journal."""
+
+    offset: int
+    data: bytes
+
+
 class Journal:
     """One process's view of the file; `catch_up` reads what others have added.
 
@@ -207,11 +214,11 @@ class Journal:
         self.forget()
         return True
 
-    def end_of_old(self) -> Iterator[bytes]:
-        """Yield the last events of a journal that is another file now, as `catch_up` does."""
+    def end_of_old(self) -> Piece:
+        """Return the last records of a journal that is another file now."""
         fd = self._opened().fd
         data = read_all_at(fd, self._read, os.fstat(fd).st_size - self._read)
-        yield from self._bodies(data[: self._end_of_records(data)])
+        return self._take(data[: self._end_of_records(data)])
 
     def go_on(self) -> bytes | None:
         """Turn to the file that is the journal now, behind the records that it began with.
@@ -237,32 +244,40 @@ class Journal:
         self._file = None
         self._read = 0
 
-    def catch_up(self) -> Iterator[bytes]:
-        """Yield the events since the last call as JSON, oldest first. The caller holds a lock.
+    def catch_up(self) -> Piece:
+        """Return the records since the last call. The caller holds a lock.
 
         Raises:
             HostError: ``queue-damaged``, ``queue-format``.
         """
         if self._file is None and not self._open():
-            return
-        data = self._read_more()
-        size = self._read + len(data)
-        yield from self._bodies(data)
-        self._company = len(data) > 0
+            return Piece(0, b"")
+        return self._take(self._read_more())
+
+    def bodies(self, piece: Piece) -> Iterator[bytes]:
+        """Yield the events in *piece* as JSON, oldest first.
+
+        Raises:
+            HostError: ``queue-damaged``.
+        """
+        offset = piece.offset
+        for line in piece.data.splitlines():
+            body = check_line(line)
+            if body is None:
+                raise damaged(self._path, offset)
+            offset += len(line) + 1
+            yield body
+
+    def _take(self, data: bytes) -> Piece:
+        """Count the whole records in *data*, which stands where reading has come to, as read."""
+        size = data.rfind(b"\n") + 1
+        piece = Piece(self._read, data[:size])
+        self._read += size
+        self._company = size > 0
         if self._read < self._end:
             raise damaged(self._path, self._read)
-        self._rest = self._rest or self._read != size
-
-    def _bodies(self, data: bytes) -> Iterator[bytes]:
-        """Yield the events in *data*, which stands where reading has come to."""
-        start = 0
-        while (end := data.find(b"\n", start)) >= 0:
-            body = check_line(data[start:end])
-            if body is None:
-                raise damaged(self._path, self._read)
-            self._read += end + 1 - start
-            start = end + 1
-            yield body
+        self._rest = self._rest or size != len(data)
+        return piece
 
     def prepare(self) -> None:
         """See that it is known where the journal ends, and how much is on disk. The caller holds `lock`, caught up.

@@ -34,7 +34,7 @@ from fetchml_core.jobs.job import Job, JobSpec
 from fetchml_core.jobs.states import FINAL, State
 
 from .base import Pause, Stored, place_in_line
-from .journal import to_json
+from .journal import Piece, to_json
 from .moves import Event, Record, fold, state_after, state_of, unknown_job
 from .sealed import Mark
 
@@ -43,7 +43,12 @@ _NEW = re.compile(
     rb'\{"e":"(submit|job|adopt)","n":(\d+),"id":(\d+),"priority":(\d+),"line":([^,]+),'
     rb'"user":(%b,"key":%b),(?:"state":"([a-z-]+)")?' % (_STRING, _STRING)
 )
+_WHO = re.compile(rb'"id":(\d+),"priority":\d+,"line":([^,]+),"user":(%b,"key":%b),' % (_STRING, _STRING))
+_LAST = re.compile(rb'[0-9a-f]{8} \d+ \{"e":"[a-z]+","n":(\d+),"id"')
+_WEIGHTY = re.compile(rb' \{"e":"(?:base|job|adopt|pause|resume|beat)"')
+"""Events that change more than a job, or that are not counted."""
 _CHANGE = re.compile(rb'\{"e":"[a-z]+","n":(\d+),"id":(\d+),"state":"([a-z-]+)",')
+_SKIMMED_MOST = 8 << 20
 _PRIORITY = JobSpec("", (), "").priority
 Place = tuple[float, int]
 
@@ -186,6 +191,8 @@ class Ledger:
         self.pause: Pause | None = None
         self.mark = Mark()
         self.begun = False
+        self._skimmed: list[tuple[int, Piece]] = []
+        self._skimmed_size = 0
         #: How many jobs have ended and wait for a compaction.
         self.ended = 0
         self._entries: dict[int, _Entry] = {}
@@ -253,6 +260,39 @@ class Ledger:
                 self._take_new(new, body)
             else:
                 self.apply(json.loads(body))
+
+    def skim(self, piece: Piece) -> bool:
+        """Learn of *piece* what a submitter has to know: revision, highest id, line, and who has used which key.
+
+        Its records are neither checked nor taken in until `skimmed` is asked for them.
+
+        Returns: False where it has to be taken in whole: then nothing was learned.
+        """
+        data = piece.data
+        if not data:
+            return True
+        last = _LAST.match(data, data.rfind(b"\n", 0, -1) + 1)
+        missing = last is None or int(last[1]) - self.revision != data.count(b"\n")
+        if last is None or missing or _WEIGHTY.search(data) or self._skimmed_size > _SKIMMED_MOST:
+            return False
+        self._skimmed.append((self.revision, piece))
+        self._skimmed_size += len(data)
+        self.revision = int(last[1])
+        for job_id, line, who in _WHO.findall(data):
+            self._keys[who] = self.last_id = int(job_id)
+            self.line = max(self.line, float(line))
+        return True
+
+    def skimmed(self) -> list[tuple[int, Piece]]:
+        """Return the pieces that were skimmed, each with the revision before it; they are to be taken in now."""
+        pieces, self._skimmed, self._skimmed_size = self._skimmed, [], 0
+        return pieces
+
+    def take_late(self, revision: int, bodies: Iterable[bytes]) -> None:
+        """Take in what was skimmed at *revision*."""
+        now, self.revision = self.revision, revision
+        self.take(bodies)
+        self.revision = now
 
     def _take_new(self, new: re.Match[bytes], body: bytes) -> None:
         kind, n, job_id, priority, line, who, state = new.groups()

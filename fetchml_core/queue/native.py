@@ -45,7 +45,7 @@ from .base import (
 )
 from .beats import Beats
 from .history import History
-from .journal import Journal, Written, to_json, to_line
+from .journal import Journal, Piece, Written, to_json, to_line
 from .journalcheck import move_aside, read_damaged
 from .ledger import Ledger, change_event, job_body, submit_body
 from .moves import (
@@ -276,30 +276,39 @@ class NativeQueue:
             yield
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Inside it nobody else reads or writes, and the ledger is what is true now."""
+    def _writing(self, *, skim: bool = False) -> Iterator[None]:
+        """Inside it nobody else reads or writes, and the ledger is what is true now, as far as `_catch_up` makes it so."""
         with self._journal.lock():
-            self._catch_up()
+            self._catch_up(skim=skim)
             self._journal.prepare()
             if self._ledger.ended >= self._compact_at or self._has_grown():
                 self._compact()
             yield
 
-    def _catch_up(self) -> None:
-        """Take in what others have written."""
+    def _catch_up(self, *, skim: bool = False) -> None:
+        """Take in what others have written; *skim* where no more is needed than to submit."""
         try:
             if self._journal.begun_anew() and not self._follow():
                 self._journal.forget()
             if self._journal.rewound():
                 self._ledger = Ledger()
-            self._ledger.take(self._journal.catch_up())
+            piece = self._journal.catch_up()
+            if not (skim and self._ledger.skim(piece)):
+                self._read(piece)
         except FetchError:
             self._journal.forget()  # what was read of it is not known to be all
             raise
 
+    def _read(self, *pieces: Piece) -> None:
+        """Take in what was only skimmed before, and *pieces*."""
+        for revision, skimmed in self._ledger.skimmed():
+            self._ledger.take_late(revision, self._journal.bodies(skimmed))
+        for piece in pieces:
+            self._ledger.take(self._journal.bodies(piece))
+
     def _follow(self) -> bool:
         """Go on in a journal that somebody has begun anew, without reading again what is known; say whether that can be."""
-        self._ledger.take(self._journal.end_of_old())
+        self._read(self._journal.end_of_old())
         base = self._journal.go_on()
         return base is not None and self._ledger.follow(base)
 
@@ -341,7 +350,7 @@ class NativeQueue:
         self._settle(written)
 
     def _submit(self, wanted: Sequence[tuple[JobSpec, str]], user: str) -> list[Job]:
-        with self._writing():
+        with self._writing(skim=True):
             refuse_if_moved(self._ledger.pause)
             jobs: list[Job] = []
             bodies: list[bytes] = []
@@ -430,7 +439,11 @@ class NativeQueue:
 
     def _under(self, user: str, key: str) -> Stored | None:
         """Return the job that came under this key."""
-        job_id = self._ledger.id_of(user, key) or self._history.find_key(user, key, self._ledger.mark)
+        job_id = self._ledger.id_of(user, key)
+        if job_id is None:
+            job_id = self._history.find_key(user, key, self._ledger.mark)
+        else:
+            self._read()
         return self._at(job_id) if job_id else None
 
     # --- compaction ---
@@ -440,6 +453,7 @@ class NativeQueue:
 
     def _compact(self) -> None:
         """Move ended jobs to the history and begin the journal anew with the others."""
+        self._read()
         try:
             mark = self._history.seal(self._ledger.endings(), self._ledger.mark)
             self._journal.begin_anew(b"".join(map(to_line, self._ledger.compacted(mark, states=_LIVE))))

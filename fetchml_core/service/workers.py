@@ -22,6 +22,7 @@ from fetchml_core.convert import from_data
 from fetchml_core.errors import ConfigError, FetchError
 from fetchml_core.fsio import locked, read_json, read_plain_file, try_lock
 from fetchml_core.jobs.job import Job
+from fetchml_core.launcher.evidence import is_alive
 from fetchml_core.wire.messages import WorkerInfo
 
 from .host import Host
@@ -45,6 +46,8 @@ class WorkerRecord:
     idle: tuple[str, ...] = ()
     version: str = ""
     ready: bool = False
+    start_ticks: int = 0
+    boot_id: str = ""
 
 
 def worker_alive(host: Host) -> bool:
@@ -155,6 +158,12 @@ def _start(host: Host) -> WorkerInfo:
     problem, hint = _last_words(host.base.worker_log, started_at)
     look = shlex.join(["tail", str(host.base.worker_log)])
     return WorkerInfo(False, problem=problem or "it ended at once", hint=f"on the host: {hint or look}")
+
+
+def living_record(host: Host) -> WorkerRecord | None:
+    """Return what the worker that lives says about itself; None where there is but the record of one that has ended."""
+    record = _record(host)
+    return record if record is not None and is_alive(record) else None
 
 
 def _record(host: Host) -> WorkerRecord | None:

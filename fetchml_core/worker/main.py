@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import logging
 import os
@@ -20,9 +19,10 @@ from fetchml_core.config.rules.active import idle_notes
 from fetchml_core.convert import to_data
 from fetchml_core.errors import ConfigError, FetchError, HostError, explain_os_error
 from fetchml_core.fsio import replace_file, try_lock
+from fetchml_core.launcher.evidence import read_stat, send_signal
 from fetchml_core.service.host import Host, open_host
 from fetchml_core.service.own_log import start_logging, worker_logging
-from fetchml_core.service.workers import WorkerRecord, worker_alive
+from fetchml_core.service.workers import WorkerRecord, living_record, worker_alive
 
 from .choose import DEFAULT_IMAGE, choose_launcher
 from .worker import Worker
@@ -85,6 +85,7 @@ def _run(options: argparse.Namespace) -> int:
     lock = _take_lock(host)  # held for life: the end of the process frees it
     _write_record(host, worker_id)
     launcher, name, notes = choose_launcher(host, os.environ)
+    notes = (*notes, *host.queue_notes())
     _write_record(host, worker_id, name, notes)
     for note in notes:
         log.warning("%s", note)
@@ -125,6 +126,7 @@ def _take_lock(host: Host) -> int:
 
 
 def _write_record(host: Host, worker_id: str, launcher: str = "", notes: tuple[str, ...] = ()) -> None:
+    stat = read_stat(os.getpid())
     record = WorkerRecord(
         pid=os.getpid(),
         worker_id=worker_id,
@@ -136,6 +138,8 @@ def _write_record(host: Host, worker_id: str, launcher: str = "", notes: tuple[s
         idle=idle_notes(host.findings),
         version=fetchml_core.__version__,
         ready=bool(launcher),
+        start_ticks=stat.start_ticks if stat else 0,
+        boot_id=host.clock.boot().boot_id,
     )
     replace_file(host.base.worker_record, json.dumps(to_data(record)).encode())
 
@@ -146,17 +150,27 @@ def _stop(options: argparse.Namespace) -> int:
     if not worker_alive(host):
         print("no worker runs", file=sys.stderr)
         return 0
-    try:
-        pid = json.loads(host.base.worker_record.read_bytes())["pid"]
-    except (OSError, ValueError, KeyError):
-        raise ConfigError(
-            "worker-unknown", "the worker has left no record", context=str(host.base.worker_record)
-        ) from None
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
+    record = _find_worker(host)
+    if record is not None:
+        send_signal(record, signal.SIGTERM)
     while worker_alive(host):
         time.sleep(0.05)
     return 0
+
+
+def _find_worker(host: Host) -> WorkerRecord | None:
+    """Return the record of the worker that lives, None where it has ended; one that has just begun writes it at once."""
+    for _ in range(_LOCK_TRIES):
+        record = living_record(host)
+        if record is not None or not worker_alive(host):
+            return record
+        time.sleep(0.05)
+    raise ConfigError(
+        "worker-unknown",
+        "the worker has left no record of its own",
+        context=str(host.base.worker_record),
+        hint=f"see who holds its lock: fuser -v {host.base.worker_lock}",
+    )
 
 
 if __name__ == "__main__":

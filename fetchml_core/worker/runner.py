@@ -177,9 +177,28 @@ class Runner(threading.Thread):
             )
         self._prepare()
         launch = self._launch(spec)
-        self.job = self._advance(self.job, self._make_started(launch))
+        self._keep_started(launch)
         self._stop_wish = self._stop_wish or self.job.stop
         return self._watch(launch)
+
+    def _keep_started(self, launch: Launched) -> None:
+        """Record what was launched; its init waits for the go meanwhile."""
+        while True:
+            try:
+                self.job = self._advance(self.job, self._make_started(launch))
+            except FetchError as error:
+                if error.code != "queue-unreachable":
+                    raise
+                self._wait_for_queue(error)
+            else:
+                return
+
+    def _wait_for_queue(self, error: FetchError) -> None:
+        """Say why, and let some time pass before the queue is asked again; leave if the worker ends."""
+        self._log.error("job %d: %s", self.job.id, error)
+        self._host.clock.sleep(_RETRY_S)
+        if self._detach:
+            raise DetachError from None
 
     def _launch(self, spec: LaunchSpec) -> Launched:
         try:
@@ -267,8 +286,13 @@ class Runner(threading.Thread):
         if limit is None or started is None or self._stop_wish is not None:
             return
         if self._host.clock.now() - started >= limit:
-            self.job = self._advance(self.job, time_limit_stop(limit))
-            self._stop_wish = self.job.stop
+            self._stop_wish = time_limit_stop(limit)
+            try:
+                self.job = self._advance(self.job, self._stop_wish)
+            except FetchError as error:  # it ends all the same
+                self._log.error("job %d: %s", self.job.id, error)
+            else:
+                self._stop_wish = self.job.stop
 
     def _judge(self) -> Outcome:
         from attrs import evolve
@@ -303,10 +327,7 @@ class Runner(threading.Thread):
                     self._log.warning("job %d: %s", self.job.id, error)
                     return
                 # The exit record is on disk: what cannot be recorded now can be later, or by the next worker.
-                self._log.error("job %d: %s", self.job.id, error)
-                self._host.clock.sleep(_RETRY_S)
-                if self._detach:
-                    raise DetachError from None
+                self._wait_for_queue(error)
             else:
                 self._log.info("job %d is %s %s", self.job.id, self.job.state.value, outcome.reason)
                 return

@@ -68,12 +68,14 @@ def test_what_is_shown_has_no_empty_lines():
     ],
 )
 @pytest.mark.parametrize("path", ["/some/file", None])
-def test_system_errors_are_explained(number, code, path):
-    """With what was being done, and the file where there is one."""
+@pytest.mark.parametrize("place", ["/some", ""])
+def test_system_errors_are_explained(number, code, path, place):
+    """With what was being done, the file or at least the place where there is one, and what to do next."""
     error = OSError(number, "words", path) if number else OSError("words")
-    found = explain_os_error(error, "store the snapshot")
+    found = explain_os_error(error, "store the snapshot", place)
 
     assert found.code == code
     assert "store the snapshot" in found.message
-    assert found.context == (path or "" if number else "")
+    assert found.context == ((number and path) or place)
     assert "ls -ld None" not in found.hint
+    assert found.hint or number is None or (code == "not-permitted" and not found.context)

@@ -24,12 +24,14 @@ _CORE = [
     "exceptiongroup>=1.3",
 ]
 _TESTS = [
+    "async-timeout>=5",
     "hypothesis>=6.155",
     "jsonschema>=4.26",
     "pytest>=9.2",
     "pytest-mock>=3.17",
     "pytest-timeout>=2.4",
     "pytest-xdist>=3.8",
+    "redis>=8,<9",
 ]
 _NO_TESTS = 5
 

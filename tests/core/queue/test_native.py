@@ -177,7 +177,7 @@ def write(journal, text):
     with journal.lock():
         journal.begun_anew()
         journal.rewound()
-        list(journal.catch_up())
+        journal.catch_up()
         journal.prepare()
         return journal.append(to_line(b'{"e":"%s"}' % text.encode()))
 
@@ -186,7 +186,7 @@ def read(folder):
     """What a fresh process reads."""
     journal = Journal(folder, "boot-1")
     with journal.lock_to_read():
-        return [json.loads(body)["e"] for body in journal.catch_up()]
+        return [json.loads(body)["e"] for body in journal.bodies(journal.catch_up())]
 
 
 @pytest.fixture
@@ -264,7 +264,7 @@ def test_what_is_read_is_on_disk(folder, mocker):
     for boot, expected in (("boot-1", 1), ("boot-2", 2)):  # of another boot nothing is known
         journal = Journal(folder, boot)
         with journal.lock_to_read():
-            list(journal.catch_up())
+            journal.catch_up()
             journal.settle_what_was_read()
 
         assert synced.call_count == expected

@@ -53,11 +53,18 @@ def launched(process, ticks=1):
     return Launched("process", pid=process.pid, start_ticks=stat.start_ticks - ticks)
 
 
-def write_record(world, pid):
-    """Leave a worker's record that names *pid*."""
-    host = world.host
+def write_record(world, pid, *, ticks=1, boot_id=""):
+    """Leave the record of a worker that had *pid*, and began so many ticks before who has it now."""
+    host, stat = world.host, evidence.read_stat(pid)
     record = WorkerRecord(
-        pid, "box1", str(host.queue_path), str(host.data.folder), ready=True, launcher="process"
+        pid,
+        "box1",
+        str(host.queue_path),
+        str(host.data.folder),
+        ready=True,
+        launcher="process",
+        start_ticks=stat.start_ticks - ticks,
+        boot_id=boot_id or Clock().boot().boot_id,
     )
     replace_file(host.base.worker_record, json.dumps(to_data(record)).encode())
 
@@ -92,12 +99,12 @@ def test_stop_leaves_a_foreign_process_alone(world, stranger, capsys):
     assert "no worker runs" in capsys.readouterr().err
 
 
-@pytest.mark.xfail(reason="stop believes the pid of the record, whoever holds the lock", strict=True)
-def test_stop_waits_for_the_record_of_the_worker_that_lives(tmp_path):
+@pytest.mark.parametrize("old", [{"ticks": 1}, {"ticks": 0, "boot_id": "the-boot-before"}], ids=["pid", "boot"])
+def test_stop_waits_for_the_record_of_the_worker_that_lives(tmp_path, old):
     """#9: a worker that has just begun holds the lock, and the record still names the pid of the one before it."""
     world = World(tmp_path / "base")
     foreign = subprocess.Popen(["sleep", "600"])
-    write_record(world, foreign.pid)
+    write_record(world, foreign.pid, **old)
     options = ["stop", "--base", str(world.host.base.folder)]
     try:
         with world.worker_lives():

@@ -100,14 +100,14 @@ def test_after_a_reboot_a_job_that_was_to_stop_is_cancelled(world, serving):
     assert [job.state for job in judge(serving, jobs)] == [State.CANCELLED, State.CANCELLED]
 
 
-@pytest.mark.xfail(reason="pid and start time are compared, not the boot they count in", strict=True)
 @pytest.mark.parametrize("n", [0, 1])
 def test_after_a_reboot_no_process_is_taken_for_a_job(world, serving, n):
     """#10: a process that got the same pid at the same moment after the start is a stranger all the same."""
     stranger = subprocess.Popen(["sleep", "600"])
     try:
         stat = evidence.read_stat(stranger.pid)
-        job = was_running(world, n, launch=Launched("process", stranger.pid, stat.start_ticks))
+        launch = Launched("process", stranger.pid, stat.start_ticks, boot_id="the-boot-before")
+        job = was_running(world, n, launch=launch)
         serving.worker._turn()
         with_time = time.monotonic() + 1.0
         while world.host.queue.get(job.id).state.active and time.monotonic() < with_time:
