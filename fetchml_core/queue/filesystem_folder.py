@@ -128,8 +128,10 @@ class QueueFolder:
         try:
             return [self.store(stored) for stored in new]
         except BaseException:
-            for stored in reversed(new):  # cut as well, it leaves the first
-                _remove(self._path(stored.job.id))
+            for stored in reversed(new):  # ended here as well, it leaves the first of them
+                self._path(stored.job.id).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                sync_folder(self._jobs)
             raise
 
     def store(self, stored: Stored, *, news: bool = True) -> Job:
@@ -146,8 +148,7 @@ class QueueFolder:
     def forget(self, job_id: int) -> None:
         """Remove a job that another queue has, durably."""
         self._count_up()
-        self._path(job_id).unlink()
-        sync_folder(self._jobs)
+        _remove(self._path(job_id))
 
     def _path(self, job_id: int) -> Path:
         return self._jobs / str(job_id)

@@ -42,6 +42,7 @@ import struct
 import weakref
 import zlib
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -115,6 +116,14 @@ class Written(NamedTuple):
         return self.start + len(self.data)
 
 
+class Turn(Enum):
+    """What may have become of a journal: what was read is still true, or said anew in another file, or void."""
+
+    SAME = "same"
+    BEGUN_ANEW = "begun anew"
+    REWOUND = "rewound"
+
+
 class Piece(NamedTuple):
     """Whole records, and where they begin in the journal."""
 
@@ -181,10 +190,13 @@ class Journal:
         try:
             if self._file is None:
                 make_folder(self._folder)
-            with self._lock.held():
-                yield
+            self._lock.take()
         except OSError as error:
-            raise explain_os_error(error, "use the queue") from None
+            raise explain_os_error(error, "use the queue", str(self._path)) from None
+        try:
+            yield
+        finally:
+            self._lock.give()
 
     @contextlib.contextmanager
     def lock_to_read(self) -> Iterator[bool]:
@@ -193,26 +205,23 @@ class Journal:
             yield False
             return
         try:
-            with self._lock.held(shared=True):
-                yield True
+            self._lock.take(shared=True)
         except OSError as error:
-            raise explain_os_error(error, "use the queue") from None
+            raise explain_os_error(error, "use the queue", str(self._path)) from None
+        try:
+            yield True
+        finally:
+            self._lock.give()
 
-    def begun_anew(self) -> bool:
-        """Whether the journal is another file now, which says the same. Asked under a lock, before all else."""
+    def look(self) -> Turn:
+        """Say what has become of the journal since it was read last. Asked first under a lock."""
         self._known = self._look()
         file = self._file
-        if file is None or self._header.version == 1:
-            return False
-        return self._known.epoch == self._epoch and not self._is_current(file)
-
-    def rewound(self) -> bool:
-        """Whether what was read before no longer counts: forget it, `catch_up` begins anew. Asked after `begun_anew`."""
-        file = self._file
-        if file is not None and self._known.epoch == self._epoch and self._is_current(file):
-            return False
-        self.forget()
-        return True
+        if file is None or self._known.epoch != self._epoch:
+            return Turn.REWOUND
+        if self._is_current(file):
+            return Turn.SAME
+        return Turn.REWOUND if self._header.version == 1 else Turn.BEGUN_ANEW
 
     def end_of_old(self) -> Piece:
         """Return the last records of a journal that is another file now."""
@@ -298,7 +307,7 @@ class Journal:
                 sync_folder(self._folder)  # whoever began the journal anew may not have come to it
                 self._note(self._epoch, self._read, self._read)
         except OSError as error:
-            raise explain_os_error(error, "write to the queue") from None
+            raise explain_os_error(error, "write to the queue", str(self._path)) from None
 
     def append(self, lines: bytes) -> Written:
         """Add records; they count when `settle` has returned. The caller holds `lock` and has called `prepare`.
@@ -319,7 +328,7 @@ class Journal:
             self._note(self._known.epoch, end, self._known.synced)
         except OSError as error:
             self._take_back(self._read)
-            raise explain_os_error(error, "write to the queue") from None
+            raise explain_os_error(error, "write to the queue", str(self._path)) from None
         self._read = end
         return Written(file, self._header.generation, self._epoch, start, lines)
 
@@ -335,7 +344,7 @@ class Journal:
             try:
                 os.pwrite(old.fd, b"this queue has a newer format\n", self._read)
             except OSError as error:
-                raise explain_os_error(error, "write to the queue") from None
+                raise explain_os_error(error, "write to the queue", str(self._path)) from None
         self.replace(lines, self._header, self._known.epoch)
 
     def known_end(self) -> int:
@@ -372,7 +381,7 @@ class Journal:
             end = len(bytes(header)) + len(lines)
             self._write_state(State(header.generation, epoch, end, end))
         except OSError as error:
-            raise explain_os_error(error, "write to the queue") from None
+            raise explain_os_error(error, "write to the queue", str(self._path)) from None
 
     # --- without it ---
 
@@ -384,22 +393,30 @@ class Journal:
         """
         if self._company:
             os.sched_yield()  # somebody else's sync may be about to begin, which will do for both
-        if self._covers(written):
+        state = self._look() if self._company else self._known
+        if _covers(state, written):
             return
-        end = self._look().end
+        end = state.end
         try:
             os.fdatasync(written.file.fd)
         except OSError as error:
-            with self._lock.held():
-                self._known = self._look()
-                if self._known.epoch == written.epoch:
-                    if not self._is_current(written.file):
-                        return  # all that was in this one is on disk in the one that took its place
-                    self._take_back(self._safe(), file=written.file)
-            raise explain_os_error(error, "write to the queue") from None
-        if self._covers(written):
+            self._settle_failed(written, error)
             return
-        with self._lock.held():
+        if not (self._company and _covers(self._look(), written)):
+            self._mark(written, end)
+
+    def _settle_failed(self, written: Written, error: OSError) -> None:
+        with self.lock():
+            self._known = self._look()
+            if self._known.epoch == written.epoch:
+                if not self._is_current(written.file):
+                    return  # all that was in this one is on disk in the one that took its place
+                self._take_back(self._safe(), file=written.file)
+        raise explain_os_error(error, "write to the queue", str(self._path)) from None
+
+    def _mark(self, written: Written, end: int) -> None:
+        """Note that the records up to *end* are on disk, others' too, if they still are what they were."""
+        with self.lock():
             self._known = self._look()
             current = self._is_current(written.file)
             if self._known.epoch != written.epoch:
@@ -408,11 +425,10 @@ class Journal:
                         "queue-write-lost",
                         "the disk refused a write to the queue beside this one, which was taken back with it",
                         context=str(self._path),
-                        hint="look at the disk (dmesg), then run the same command again",
+                        hint="look at the disk (dmesg | tail), then run the same command again",
                     )
                 end = written.end
             if current and self._synced < end:
-                # All that was there before the sync is on disk, others' records too.
                 self._note(self._known.epoch, self._known.end, end)
 
     def settle_what_was_read(self) -> None:
@@ -422,7 +438,7 @@ class Journal:
             try:
                 os.fdatasync(file.fd)
             except OSError as error:
-                raise explain_os_error(error, "read the queue") from None
+                raise explain_os_error(error, "read the queue", str(self._path)) from None
 
     # --- details ---
 
@@ -436,7 +452,7 @@ class Journal:
         except FileNotFoundError:
             return False
         except OSError as error:
-            raise explain_os_error(error, "open the queue") from None
+            raise explain_os_error(error, "open the queue", str(self._path)) from None
         self._epoch = self._known.epoch
         self._reserved = 0
         self._rest = False
@@ -503,12 +519,6 @@ class Journal:
     def _least(self) -> int:
         return self._header_size + self._header.base
 
-    def _covers(self, written: Written) -> bool:
-        """Whether somebody's sync is known to have reached *written*. Asked without the lock: it stays true."""
-        state = self._look()
-        same = state.generation == written.generation and state.epoch == written.epoch
-        return same and state.synced >= written.end
-
     def _look(self) -> State:
         """Read what is known in this boot."""
         try:
@@ -518,7 +528,7 @@ class Journal:
                 weakref.finalize(self, os.close, self._state_fd)
             data = os.pread(self._state_fd, _STATE.size + _CRC.size, 0)
         except OSError as error:
-            raise explain_os_error(error, "open the queue") from None
+            raise explain_os_error(error, "open the queue", str(self._path)) from None
         if len(data) == _STATE.size + _CRC.size and data[8:24] == self._boot:
             body = data[: _STATE.size]
             magic, _, generation, epoch, end, synced = _STATE.unpack(body)
@@ -640,6 +650,12 @@ def damaged(path: Path, offset: int) -> HostError:
         context=f"{path} at byte {offset}",
         hint="ml queue check --repair",
     )
+
+
+def _covers(state: State, written: Written) -> bool:
+    """Whether somebody's sync is known to have reached *written*."""
+    same = state.generation == written.generation and state.epoch == written.epoch
+    return same and state.synced >= written.end
 
 
 def _is_there(written: Written) -> bool:

@@ -53,19 +53,22 @@ _PRIORITY = JobSpec("", (), "").priority
 Place = tuple[float, int]
 
 
-def submit_body(n: int, job: Job, key: str, spec_json: str) -> bytes:
+def names(user: str, key: str) -> bytes:
+    """Return user and idempotency key as they stand in an event."""
+    return f'{to_json(user)},"key":{to_json(key)}'.encode("ascii")
+
+
+def submit_body(job: Job, who: bytes, spec_json: str) -> bytes:
     """Return the ``submit`` of a job as JSON, its beginning in the order that `Ledger.take` reads without parsing.
 
     Args:
-        n: The revision.
         job: What is submitted.
-        key: The idempotency key.
+        who: Its `names`.
         spec_json: Its spec as JSON: the jobs of an array may share one.
     """
-    head = f'{{"e":"submit","n":{n},"id":{job.id},"priority":{job.spec.priority},"line":{job.line!r}'
-    return (
-        f'{head},"user":{to_json(job.user)},"key":{to_json(key)},"at":{job.submitted_at!r},"spec":{spec_json}}}'
-    ).encode("ascii")
+    head = f'{{"e":"submit","n":{job.revision},"id":{job.id},"priority":{job.spec.priority},"line":{job.line!r},"user":'
+    rest = f',"at":{job.submitted_at!r},"spec":{spec_json}}}'
+    return head.encode("ascii") + who + rest.encode("ascii")
 
 
 def job_body(kind: str, record: Record) -> bytes:
@@ -241,9 +244,9 @@ class Ledger:
         ids = (job_id for job_id, entry in self._entries.items() if not states or entry.state in states)
         return sorted(ids, reverse=newest)
 
-    def id_of(self, user: str, key: str) -> int | None:
-        """Return the id of the job that *user* submitted under *key*."""
-        return self._keys.get(_who(user, key))
+    def id_of(self, who: bytes) -> int | None:
+        """Return the id of the job that was submitted under these `names`."""
+        return self._keys.get(who)
 
     def take(self, bodies: Iterable[bytes]) -> None:
         """Take events in, given as JSON.
@@ -391,7 +394,7 @@ class Ledger:
 
     def _put_record(self, record: Record) -> None:
         self.line = max(self.line, record.get("line", 0.0))
-        self._put(_Entry.of_record(record), _who(record["user"], record["key"]))
+        self._put(_Entry.of_record(record), names(record["user"], record["key"]))
 
     def _put(self, entry: _Entry, who: bytes) -> None:
         if entry.id in self._entries:
@@ -441,11 +444,6 @@ def _whole(event: Event) -> Record:
 def bare(record: Record) -> Record:
     """Return the record of a job without the key beside."""
     return {name: value for name, value in record.items() if name != "key"}
-
-
-def _who(user: str, key: str) -> bytes:
-    """Return user and key as they stand in a ``submit``."""
-    return f'{to_json(user)},"key":{to_json(key)}'.encode("ascii")
 
 
 class _Line(Sequence[Job]):

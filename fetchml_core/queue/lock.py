@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import threading
 import weakref
-from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -24,16 +22,21 @@ class QueueLock:
         self._fd = -1
         self._owner = 0
 
-    @contextlib.contextmanager
-    def held(self, *, shared: bool = False) -> Iterator[None]:
-        """Hold it for the length of the block; *shared* keeps out only those who hold it alone."""
-        with self._threads:
-            fd = self._open()
-            fcntl.flock(fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
-            try:
-                yield
-            finally:
-                fcntl.flock(fd, fcntl.LOCK_UN)
+    def take(self, *, shared: bool = False) -> None:
+        """Wait for it; *shared* keeps out only those who hold it alone. `give` must follow."""
+        self._threads.acquire()
+        try:
+            fcntl.flock(self._open(), fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        except BaseException:
+            self._threads.release()
+            raise
+
+    def give(self) -> None:
+        """Let others have it."""
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+        finally:
+            self._threads.release()
 
     def _open(self) -> int:
         # A child of fork shares its parent's descriptor and with it the lock: it must have one of its own.

@@ -45,9 +45,9 @@ from .base import (
 )
 from .beats import Beats
 from .history import History
-from .journal import Journal, Piece, Written, to_json, to_line
+from .journal import Journal, Piece, Turn, Written, to_json, to_line
 from .journalcheck import move_aside, read_damaged
-from .ledger import Ledger, change_event, job_body, submit_body
+from .ledger import Ledger, change_event, job_body, names, submit_body
 from .moves import (
     Event,
     advance_event,
@@ -235,7 +235,9 @@ class NativeQueue:
                 job, who = one.job, (one.job.user, one.key)
                 if not 0 < job.id <= MAX_ID:
                     raise InputError("bad-id", f"an id is 1 to {MAX_ID}", context=str(job.id))
-                if is_new(one, ids.get(job.id) or self._at(job.id), keys.get(who) or self._under(*who)):
+                if is_new(
+                    one, ids.get(job.id) or self._at(job.id), keys.get(who) or self._under(*who, names(*who))
+                ):
                     ids[job.id] = keys[who] = one
                     revision = self._ledger.revision + len(bodies) + 1
                     record = {**to_data(evolve(job, revision=revision)), "key": one.key}
@@ -288,9 +290,9 @@ class NativeQueue:
     def _catch_up(self, *, skim: bool = False) -> None:
         """Take in what others have written; *skim* where no more is needed than to submit."""
         try:
-            if self._journal.begun_anew() and not self._follow():
+            turn = self._journal.look()
+            if turn is Turn.REWOUND or (turn is Turn.BEGUN_ANEW and not self._follow()):
                 self._journal.forget()
-            if self._journal.rewound():
                 self._ledger = Ledger()
             piece = self._journal.catch_up()
             if not (skim and self._ledger.skim(piece)):
@@ -359,13 +361,16 @@ class NativeQueue:
             revision, next_id = self._ledger.revision, self._ledger.last_id
             last: JobSpec | None = None
             for spec, key in wanted:
-                job = self._find_key(user, key, spec)
-                if job is None:
-                    if spec is not last:
-                        last, spec_json = spec, to_json(to_data(spec))
-                    revision, next_id = revision + 1, next_id + 1
-                    job = Job(next_id, user, spec, now, line=line, revision=revision)
-                    bodies.append(submit_body(revision, job, key, spec_json))
+                who = names(user, key)
+                known = self._under(user, key, who)
+                if known is not None:
+                    jobs.append(same_or_refuse(known.job, key, spec))
+                    continue
+                if spec is not last:
+                    last, spec_json = spec, to_json(to_data(spec))
+                revision, next_id = revision + 1, next_id + 1
+                job = Job(next_id, user, spec, now, line=line, revision=revision)
+                bodies.append(submit_body(job, who, spec_json))
                 jobs.append(job)
             written = self._write_all(bodies)
         self._settle(written)
@@ -426,20 +431,15 @@ class NativeQueue:
             boot_id = self._clock.boot().boot_id
             yield job if until is None else evolve(job, lease=evolve(job.lease, boot_id=boot_id, until=until))
 
-    def _find_key(self, user: str, key: str, spec: JobSpec) -> Job | None:
-        """Return the job that came under *key* before; another *spec* is refused."""
-        known = self._under(user, key)
-        return same_or_refuse(known.job, key, spec) if known else None
-
     def _at(self, job_id: int) -> Stored | None:
         """Return the job that has this id."""
         if job_id in self._ledger:
             return self._ledger.stored(job_id)
         return self._history.get(job_id, self._ledger.mark)
 
-    def _under(self, user: str, key: str) -> Stored | None:
-        """Return the job that came under this key."""
-        job_id = self._ledger.id_of(user, key)
+    def _under(self, user: str, key: str, who: bytes) -> Stored | None:
+        """Return the job that came under this key; *who* is what `names` makes of both."""
+        job_id = self._ledger.id_of(who)
         if job_id is None:
             job_id = self._history.find_key(user, key, self._ledger.mark)
         else:

@@ -43,7 +43,7 @@ from .moves import (
     unknown_job,
 )
 from .sqlite_check import check, repair_file
-from .sqlite_file import SqliteFile, revision, store, text
+from .sqlite_file import SqliteFile, counter, revision, store, text
 from .stored import is_new
 from .watch import FileWatch
 
@@ -93,7 +93,7 @@ class SqliteQueue:
         known = self._find(db, "user = ? AND key = ?", text(user), text(key))
         if known is not None:
             return same_or_refuse(known.job, key, spec)
-        last, line = db.execute("SELECT last, line FROM counter").fetchone()
+        _, last, line, _ = counter(db)
         event = submit_event(last + 1, spec, user, key, self._clock.now(), line)
         return store(db, Stored(key, submitted(event)))
 

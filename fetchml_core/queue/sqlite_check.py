@@ -16,7 +16,7 @@ from fetchml_core.errors import FetchError
 from fetchml_core.fsio import sync_folder
 
 from .base import Damage, Pause, Stored
-from .sqlite_file import SqliteFile, columns, empty_beside, put, readable, text
+from .sqlite_file import SqliteFile, columns, empty_beside, filling, put, readable, text
 
 _HIGHEST = 1 << 53
 _ID_QUERIES = (
@@ -49,6 +49,9 @@ def repair_file(file: SqliteFile) -> Sequence[Damage]:
     Raises:
         HostError: ``queue-busy``: another process has the database open.
     """
+    if _cut_repair(file.path) is not None:
+        with file.alone():
+            _take_back(file.path)
     damages = check(file)
     if not damages:
         return []
@@ -60,7 +63,10 @@ def _damages(db: sqlite3.Connection, path: Path) -> Iterator[Damage]:
     for (problem,) in db.execute("PRAGMA integrity_check"):
         if problem != "ok":
             yield Damage(str(path), problem)
-    (last,) = db.execute("SELECT last FROM counter").fetchone()
+    (last,) = db.execute("SELECT max(last) FROM counter").fetchone()
+    if type(last) is not int:
+        yield Damage(str(path), "its counter does not say which ids were given")
+        last = _HIGHEST
     cursor = db.execute(
         "SELECT id, state, place, revision, user, name, key, record, crc FROM jobs ORDER BY id"
     )
@@ -96,6 +102,22 @@ def _rebuild(path: Path, damages: Sequence[Damage]) -> Sequence[Damage]:
     return [evolve(damage, repair=told) for damage in [*damages, *more]]
 
 
+def _cut_repair(path: Path) -> Path | None:
+    """The name that a repair, killed before its last step, has given to the file besides its own."""
+    found = path.parent.glob(f"{path.name}.damaged-*")
+    return next((aside for aside in found if path.exists() and aside.samefile(path)), None)
+
+
+def _take_back(path: Path) -> None:
+    """Undo what such a repair did: unless somebody has gone on without it, the WAL belongs to the file again."""
+    while (aside := _cut_repair(path)) is not None:
+        wal = _wal(aside)
+        if wal.exists() and not _wal(path).exists() and path.stat().st_mtime_ns <= wal.stat().st_ctime_ns:
+            wal.rename(_wal(path))
+        sync_folder(path.parent)
+        aside.unlink()
+
+
 def _ids_in(path: Path) -> list[bytes]:
     """The ids of all jobs that ever stood in a file."""
     return _ID_IN_RECORD.findall(path.read_bytes())
@@ -114,9 +136,7 @@ def _ids_by_index(old: sqlite3.Connection) -> set[int]:
 def _copy(old: sqlite3.Connection, temporary: Path, ids: Sequence[int]) -> set[int]:
     """Copy every job that can be read, each looked up by its id; return the ids."""
     kept = set()
-    with contextlib.closing(sqlite3.connect(temporary, isolation_level=None)) as new:
-        new.execute("PRAGMA synchronous = FULL")
-        new.execute("BEGIN")
+    with filling(temporary) as new:
         _copy_counter(old, new)
         for job_id in ids:
             stored = _look_up(old, job_id)
@@ -128,7 +148,6 @@ def _copy(old: sqlite3.Connection, temporary: Path, ids: Sequence[int]) -> set[i
         new.execute(
             "UPDATE counter SET revision = 1 + max(revision, (SELECT ifnull(max(revision), 0) FROM jobs))"
         )
-        new.execute("COMMIT")
     return kept
 
 

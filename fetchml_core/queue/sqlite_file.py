@@ -106,9 +106,7 @@ class SqliteFile:
             HostError: ``queue-busy``: another process has one.
         """
         with self._threads, self._explained("repair the queue"):
-            if self._closed is not None:
-                self._closed()
-                self._opened = None
+            self._disconnect()
             fd = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -133,7 +131,7 @@ class SqliteFile:
 
     def paused(self, db: sqlite3.Connection) -> Pause | None:
         """Return what the counter says about it."""
-        (pause,) = db.execute("SELECT paused FROM counter").fetchone()
+        *_, pause = counter(db)
         try:
             return None if pause is None else from_data(json.loads(pause), Pause)
         except (ValueError, TypeError, FetchError):
@@ -164,6 +162,12 @@ class SqliteFile:
             self._opened = db
         return self._opened
 
+    def _disconnect(self) -> None:
+        """Give the connection back; who needs one next opens it anew."""
+        if self._closed is not None:
+            self._closed()
+            self._opened = None
+
     def _make(self) -> sqlite3.Connection:
         """Make the database, where there is none."""
         make_folder(self.path.parent)
@@ -188,18 +192,17 @@ class SqliteFile:
         try:
             yield
         except sqlite3.Error as error:
+            self._disconnect()  # where its files could not be opened for writing, it would never try again
             raise self._explain(error, doing) from None
         except OSError as error:
-            raise explain_os_error(error, doing) from None
+            raise explain_os_error(error, doing, self.path) from None
 
     def _explain(self, error: sqlite3.Error, doing: str) -> FetchError:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # Python 3.11; the words tell the same
-        if code == 13 or "is full" in str(error):
-            full = OSError(errno.ENOSPC, "", str(self.path))
-            return explain_os_error(full, doing)
         if code in {11, 26} or "malformed" in str(error) or "not a database" in str(error):
             return self.damaged(error)
-        return HostError("io-error", f"could not {doing}: {error}", context=str(self.path))
+        full = code == 13 or "is full" in str(error)
+        return explain_os_error(OSError(errno.ENOSPC if full else errno.EIO, str(error)), doing, self.path)
 
 
 def _close(db: sqlite3.Connection, lock: int) -> None:
@@ -254,19 +257,30 @@ def empty_beside(path: Path) -> Iterator[Path]:
     temporary.unlink(missing_ok=True)
     os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     try:
-        with contextlib.closing(sqlite3.connect(temporary, isolation_level=None)) as db:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = FULL")
-            db.execute("BEGIN")
+        with filling(temporary) as db:
             for statement in _TABLES:
                 db.execute(statement)
             db.execute("INSERT INTO counter VALUES (0, 0, 0, NULL)")
             db.execute(f"PRAGMA application_id = {APPLICATION}")
             db.execute(f"PRAGMA user_version = {VERSION}")
-            db.execute("COMMIT")
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def filling(path: Path) -> Iterator[sqlite3.Connection]:
+    """A transaction in a database that nobody else has yet; then all of it is in that one file, durable.
+
+    It does without a WAL, as that is brought into the file by closing it, which cannot fail as far as one is told.
+    """
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode = MEMORY")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("BEGIN")
+        yield db
+        db.execute("COMMIT")
+        db.execute("PRAGMA journal_mode = WAL")
 
 
 def _upgrade(db: sqlite3.Connection) -> None:
@@ -307,10 +321,18 @@ def _version(db: sqlite3.Connection) -> int:
     return version
 
 
+def counter(db: sqlite3.Connection) -> tuple[int, int, float, str | None]:
+    """Return the row of that table; damaged pages may leave none, or one that says nothing."""
+    row = db.execute("SELECT revision, last, line, paused FROM counter").fetchone()
+    if row is None or [type(value) for value in row[:3]] != [int, int, float]:
+        raise sqlite3.DatabaseError("malformed: its counter says nothing")
+    found: tuple[int, int, float, str | None] = row
+    return found
+
+
 def revision(db: sqlite3.Connection) -> int:
     """Return the queue's revision."""
-    number: int = db.execute("SELECT revision FROM counter").fetchone()[0]
-    return number
+    return counter(db)[0]
 
 
 def store(db: sqlite3.Connection, stored: Stored, *, news: bool = True) -> Job:

@@ -9,7 +9,7 @@ import pytest
 
 from fetchml_core.clock import BootTime
 from fetchml_core.errors import FetchError
-from fetchml_core.queue.journal import Journal, to_line
+from fetchml_core.queue.journal import Journal, Turn, to_line
 from fetchml_core.queue.native import NativeQueue
 from tests.core.queue.contract import SPEC, FakeClock, QueueContract
 
@@ -175,8 +175,8 @@ def test_failed_sync_accepts_nothing(tmp_path, open_queue, mocker):
 def write(journal, text):
     """Append an event and leave it unsynced."""
     with journal.lock():
-        journal.begun_anew()
-        journal.rewound()
+        if journal.look() is Turn.REWOUND:
+            journal.forget()
         journal.catch_up()
         journal.prepare()
         return journal.append(to_line(b'{"e":"%s"}' % text.encode()))
