@@ -23,6 +23,8 @@ from pathlib import Path
 
 from fetchml_core.errors import explain_os_error
 
+from .journal import write_all_at
+
 _ENTRY = struct.Struct(">QL16sd")
 _CRC = struct.Struct(">L")
 _SIZE = _ENTRY.size + _CRC.size
@@ -54,9 +56,9 @@ class Beats:
         entry = _ENTRY.pack(job_id, attempt, self._boot, until)
         try:
             fd = self._open(os.O_CREAT)
-            os.pwrite(fd, entry + _CRC.pack(zlib.crc32(entry)), place * _SIZE)
+            write_all_at(fd, entry + _CRC.pack(zlib.crc32(entry)), place * _SIZE)
         except OSError as error:
-            raise explain_os_error(error, "write to the queue") from None
+            raise explain_os_error(error, "write to the queue", self._path) from None
 
     def _entries(self) -> list[tuple[tuple[int, int], float | None]]:
         try:
@@ -67,7 +69,7 @@ class Beats:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise explain_os_error(error, "read the queue") from None
+            raise explain_os_error(error, "read the queue", self._path) from None
         found: list[tuple[tuple[int, int], float | None]] = []
         for offset in range(0, len(data) - _SIZE + 1, _SIZE):
             entry = data[offset : offset + _ENTRY.size]

@@ -82,7 +82,7 @@ class History:
         try:
             return self._seal(batch, mark)
         except OSError as error:
-            raise explain_os_error(error, "write to the queue") from None
+            raise explain_os_error(error, "write to the queue", self._folder) from None
 
     def get(self, job_id: int, mark: Mark) -> Stored | None:
         """Return one job, None where it is not here.
@@ -105,7 +105,7 @@ class History:
                 if stored is not None and (stored.job.user, stored.key) == (user, key):
                     return job_id
         except OSError as error:
-            raise explain_os_error(error, "read the queue") from None
+            raise explain_os_error(error, "read the queue", self._folder) from None
         return None
 
     def jobs(
@@ -146,7 +146,7 @@ class History:
         try:
             return examination.run()
         except OSError as error:
-            raise explain_os_error(error, "check the queue") from None
+            raise explain_os_error(error, "check the queue", self._folder) from None
 
     def _seal(self, batch: Sequence[Stored], mark: Mark) -> Mark:
         make_folder(self._folder)
@@ -242,7 +242,7 @@ class History:
         try:
             return self._ids.entries(first, count).ljust(count * 16, b"\0")
         except OSError as error:
-            raise explain_os_error(error, "read the queue") from None
+            raise explain_os_error(error, "read the queue", self._folder) from None
 
     def _place(self, job_id: int, data: bytes, mark: Mark) -> Place | None:
         """Return what an entry of ``ids`` says, None where it says that there is no such job."""
@@ -261,7 +261,7 @@ class History:
         try:
             block = parse_block(self._blocks.entries(number + 1, 1), number)
         except OSError as error:
-            raise explain_os_error(error, "read the queue") from None
+            raise explain_os_error(error, "read the queue", self._folder) from None
         if block is None:
             raise damaged(
                 self._blocks.path, (number + 1) * 40, f"the entry of block {number} cannot be trusted"
@@ -292,7 +292,7 @@ class History:
         try:
             data = self._data.read(block.offset, block.length)
         except OSError as error:
-            raise explain_os_error(error, "read the queue") from None
+            raise explain_os_error(error, "read the queue", self._folder) from None
         lines = parse_member(data, self._data.path) if zlib.crc32(data) == block.tag else None
         if lines is None or len(lines) != block.jobs:
             raise damaged(self._data.path, block.offset, f"block {number} does not match its checksum")

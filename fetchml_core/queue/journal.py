@@ -429,7 +429,8 @@ class Journal:
                     )
                 end = written.end
             if current and self._synced < end:
-                self._note(self._known.epoch, self._known.end, end)
+                with contextlib.suppress(OSError):  # it is on disk, whether that is noted or not
+                    self._note(self._known.epoch, self._known.end, end)
 
     def settle_what_was_read(self) -> None:
         """Make durable what was read and is not known to be: nobody acts on what a power cut could take back."""
@@ -467,14 +468,14 @@ class Journal:
     def _create(self) -> None:
         if self._file is None:
             self._open(os.O_CREAT)
-        file = self._opened()
-        self._header = Header()
-        self._header_size = self._read = len(bytes(self._header))
+        file, header = self._opened(), Header()
         os.ftruncate(file.fd, 0)
-        write_all_at(file.fd, bytes(self._header), 0)
+        write_all_at(file.fd, bytes(header), 0)
         os.fsync(file.fd)
         sync_folder(self._folder)
-        self._note(self._epoch, self._read, self._read)
+        self._header, self._header_size = header, len(bytes(header))
+        self._note(self._epoch, self._header_size, self._header_size)
+        self._read = self._header_size
 
     def _reserve(self, file: _File, end: int) -> None:
         """Have room for the records up to *end*, and for more."""
@@ -520,15 +521,15 @@ class Journal:
         return self._header_size + self._header.base
 
     def _look(self) -> State:
-        """Read what is known in this boot."""
+        """Read what is known in this boot; where it cannot be read, nothing is: it is only there to spare work."""
         try:
             if self._state_fd < 0:
                 path = self._folder / "state"
                 self._state_fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
                 weakref.finalize(self, os.close, self._state_fd)
             data = os.pread(self._state_fd, _STATE.size + _CRC.size, 0)
-        except OSError as error:
-            raise explain_os_error(error, "open the queue", str(self._path)) from None
+        except OSError:
+            return _UNKNOWN
         if len(data) == _STATE.size + _CRC.size and data[8:24] == self._boot:
             body = data[: _STATE.size]
             magic, _, generation, epoch, end, synced = _STATE.unpack(body)
@@ -542,9 +543,11 @@ class Journal:
 
     def _write_state(self, state: State) -> None:
         """Write down what is known; it is not synced, as it counts in this boot only."""
-        self._known = state
         body = _STATE.pack(_STATE_MAGIC, self._boot, *state)
-        os.pwrite(self._state_fd, body + _CRC.pack(zlib.crc32(body)), 0)
+        if self._state_fd < 0:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(self._folder / "state"))
+        write_all_at(self._state_fd, body + _CRC.pack(zlib.crc32(body)), 0)
+        self._known = state
 
     def _read_more(self) -> bytes:
         """Return what stands between what was read and the end of the records."""

@@ -10,12 +10,25 @@ from attrs import define, field, frozen
 
 from fetchml_core.errors import HostError, explain_os_error
 from fetchml_core.fsio import make_folder, write_durably
+from fetchml_core.jobs.states import State
 
 from .base import Damage
 from .journal import Header, check_line, read_header
 from .ledger import Ledger
+from .moves import Event, state_of
 
 _SHORTEST_SUBMIT = 100
+_HELD = (State.RUNNING, State.STARTING, State.STOPPING)
+_BEFORE = {
+    "claim": (State.QUEUED,),
+    "start": (State.STARTING, State.STOPPING),
+    "finish": _HELD,
+    "requeue": _HELD,
+    "return": (State.STARTING,),
+    "hold": (State.QUEUED,),
+    "release": (State.HELD,),
+}
+"""In which states a job may be before an event: see `fetchml_core.jobs.states`."""
 _ID = re.compile(rb'"id":(\d{1,18})')
 
 
@@ -71,7 +84,7 @@ def read_damaged(path: Path, end: int) -> Read:
     except FileNotFoundError:
         return Read(Header())
     except OSError as error:
-        raise explain_os_error(error, "read the queue") from None
+        raise explain_os_error(error, "read the queue", path) from None
     found, start = _begin(data, path)
     data = data.rstrip(b"\0")
     while start < len(data):
@@ -121,9 +134,24 @@ def _take(found: Read, offset: int, line: bytes) -> None:
     if missing and not found.pieces:
         found.pieces.append(Piece(offset, b"", f"{missing} records before it are missing"))
     try:
+        if event.get("e") in _BEFORE:
+            _make_possible(found.ledger, event)
         found.ledger.apply(event, gaps=True)
-    except HostError as error:
-        found.pieces.append(Piece(offset, line, error.message, event.get("id", 0)))
+    except (HostError, KeyError, TypeError) as error:
+        problem = error.message if isinstance(error, HostError) else "it does not follow from those before it"
+        found.pieces.append(Piece(offset, line, problem, event.get("id", 0)))
+
+
+def _make_possible(ledger: Ledger, event: Event) -> None:
+    """Let *event* be what it says although one before it is lost: where a job has come to counts more than the way."""
+    record = ledger.record(event["id"])
+    states, attempt = _BEFORE[event["e"]], event.get("attempt", 0)
+    attempts = record.get("attempts", [])
+    if state_of(record) in states and len(attempts) >= attempt:
+        return
+    lost = range(len(attempts) + 1, attempt + 1)
+    attempts = [*attempts, *({"number": n, "worker": "", "claimed_at": event["at"]} for n in lost)]
+    ledger.replace({**record, "attempts": attempts, "state": states[0].value})
 
 
 def move_aside(folder: Path, found: Read) -> None:
@@ -134,4 +162,4 @@ def move_aside(folder: Path, found: Read) -> None:
             if piece.data:
                 write_durably(folder / f"journal-{found.header.generation}-{piece.offset}", piece.data)
     except OSError as error:
-        raise explain_os_error(error, "move what is damaged aside") from None
+        raise explain_os_error(error, "move what is damaged aside", folder) from None

@@ -104,9 +104,9 @@ def _accepted(body: bytes, revision: int) -> bytes:
     return b'{"e":"job"%b"state":"queued","job":%b}' % (body[len(b'{"e":"submit"') : parts.start(4) - 5], job)
 
 
-def change_event(n: int, state: State, event: Event) -> Event:
-    """Return *event* with the revision, and the state it leads to from *state*, in the order that `Ledger.take` reads."""
-    return {"e": "", "n": n, "id": 0, "state": state_after(state, event).value, **event}
+def change_event(state: State, event: Event) -> Event:
+    """Return *event* with the state it leads to from *state*, in the order that `Ledger.take` reads."""
+    return {"e": "", "n": 0, "id": 0, "state": state_after(state, event).value, **event}
 
 
 class _Entry:
@@ -226,9 +226,18 @@ class Ledger:
             raise unknown_job(job_id)
         return entry.job
 
-    def state(self, job_id: int) -> State:
-        """Return the state of a job that is here."""
-        return self._entries[job_id].state
+    def record(self, job_id: int) -> Record:
+        """Return the record of a job that is here, with its key."""
+        return self._entries[job_id].record
+
+    def replace(self, record: Record) -> None:
+        """Put another record of a job in the place of the one that is here."""
+        entry = self._entries.pop(record["id"])
+        self._states[entry.state] -= 1
+        self.ended -= entry.state in FINAL
+        if entry.state is State.QUEUED:
+            del self._queued[bisect.bisect_left(self._queued, entry.place)]
+        self._put_record(record)
 
     def stored(self, job_id: int) -> Stored:
         """Return a job with its key."""
@@ -309,7 +318,8 @@ class Ledger:
     def missing_before(self, event: Event) -> int:
         """Return how many events are missing before *event*."""
         n = event.get("n", 0)
-        return max(0, n - self.revision - 1) if event.get("e") != "base" and isinstance(n, int) else 0
+        counted = event.get("e") not in {"base", *_UNCOUNTED} and isinstance(n, int)
+        return max(0, n - self.revision - 1) if counted else 0
 
     def apply(self, event: Event, *, gaps: bool = False) -> None:
         """Take one event in; *gaps* lets some be missing before it. Raises what `take` raises."""
@@ -321,9 +331,7 @@ class Ledger:
                 self._begin(event)
                 return
             if kind not in _UNCOUNTED:
-                event.setdefault("n", self.revision + 1)  # format 1 counts silently
-            if "n" in event:
-                self._count(event["n"], event)
+                self._count(event.setdefault("n", self.revision + 1), event)  # format 1 counts silently
             self._do(event)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise _damaged(event, f"{type(error).__name__}: {error}") from None

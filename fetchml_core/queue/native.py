@@ -25,7 +25,7 @@ from attrs import evolve
 
 from fetchml_core.clock import Clock
 from fetchml_core.convert import to_data
-from fetchml_core.errors import FetchError, HostError, InputError
+from fetchml_core.errors import FetchError, HostError, InputError, explain_os_error
 from fetchml_core.jobs.job import Attempt, Job, JobSpec, Lease, Stop
 from fetchml_core.jobs.states import FINAL, State
 
@@ -138,8 +138,7 @@ class NativeQueue:
             chosen = choose(self._ledger.queued)
             if chosen is None:
                 return None
-            self._write(claim_event(chosen, lease, self._clock.now()))
-            job = self._ledger.get(chosen.id)
+            job, _ = self._write_change(chosen, claim_event(chosen, lease, self._clock.now()))
             self._claimed[job.id] = job.attempts[-1]
             return job
 
@@ -206,12 +205,12 @@ class NativeQueue:
 
     def pause(self, pause: Pause) -> None:
         """See `Queue.pause`."""
-        self._settled({"e": "pause", "pause": to_data(pause)})
+        self._settled({"e": "pause", "n": 0, "pause": to_data(pause)})
 
     def resume(self) -> None:
         """See `Queue.resume`."""
         if self.paused() is not None:
-            self._settled({"e": "resume"})
+            self._settled({"e": "resume", "n": 0})
 
     def paused(self) -> Pause | None:
         """See `Queue.paused`."""
@@ -297,6 +296,9 @@ class NativeQueue:
             piece = self._journal.catch_up()
             if not (skim and self._ledger.skim(piece)):
                 self._read(piece)
+        except OSError as error:
+            self._journal.forget()
+            raise explain_os_error(error, "read the queue", self._journal.path) from None
         except FetchError:
             self._journal.forget()  # what was read of it is not known to be all
             raise
@@ -314,22 +316,21 @@ class NativeQueue:
         base = self._journal.go_on()
         return base is not None and self._ledger.follow(base)
 
-    def _write(self, event: Event | None) -> Written | None:
+    def _write(self, event: Event) -> Written:
         """Append an event and let it be true here; it counts once it is settled."""
-        if event is None:
-            return None
-        n = self._ledger.revision + 1
-        if "id" not in event:
-            event = {"e": "", "n": n, **event}
-            written = self._journal.append(to_line(to_json(event).encode("ascii")))
-            self._ledger.apply(event)
-            return written
-        job = self._ledger.get(event["id"])
-        event = change_event(n, job.state, event)
+        event = {"e": "", **event, "n": self._ledger.revision + 1}
         written = self._journal.append(to_line(to_json(event).encode("ascii")))
         self._ledger.apply(event)
-        self._ledger.remember(apply(job, event))
         return written
+
+    def _write_change(self, job: Job, event: Event | None) -> tuple[Job, Written | None]:
+        """Do so with an event of *job*, if there is one; return what the job becomes, too."""
+        if event is None:
+            return job, None
+        written = self._write(change_event(job.state, event))
+        changed = apply(job, {**event, "n": self._ledger.revision})
+        self._ledger.remember(changed)
+        return changed, written
 
     def _write_all(self, bodies: list[bytes]) -> Written | None:
         """Likewise for many events, given as JSON."""
@@ -379,8 +380,8 @@ class NativeQueue:
     def _change(self, job_id: int, decide: Callable[[Job], Event | None]) -> Job:
         """Decide under the lock on what is true now; write the event, if there is one."""
         with self._writing():
-            written = self._write(decide(self._get(job_id)))
             job = self._get(job_id)
+            job, written = self._write_change(job, decide(job))
         self._settle(written)
         return job
 
