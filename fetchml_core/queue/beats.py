@@ -23,7 +23,7 @@ from pathlib import Path
 
 from fetchml_core.errors import explain_os_error
 
-from .journal import write_all_at
+from .journal_format import write_all_at
 
 _ENTRY = struct.Struct(">QL16sd")
 _CRC = struct.Struct(">L")

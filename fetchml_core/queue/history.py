@@ -24,7 +24,7 @@ from fetchml_core.fsio import make_folder, sync_folder
 from fetchml_core.jobs.job import Job
 
 from .base import Damage, Filter, Stored
-from .historycheck import Examination
+from .history_check import Examination
 from .keytable import KeyTable, key_hash, key_slot
 from .sealed import (
     MAX_ID,

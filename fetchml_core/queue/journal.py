@@ -1,25 +1,13 @@
 """An append-only file of checksummed records: the native queue's memory of the jobs that live.
 
     <folder>/
-        journal   line     meaning
-                  first    FETCHML-QUEUE 2 GENERATION BASE: how often it was begun anew, and how many bytes of records
-                           it began with, in decimal. FETCHML-QUEUE 1 is older and has neither
-                  others   CRC LENGTH JSON: CRC-32 of the JSON in 8 hex digits, its bytes in decimal, one event
-                  rest     zeros: room that is reserved ahead, as a file that does not grow is synced faster
+        journal   lines (see `journal_format`), and behind them zeros: room that is reserved ahead, as a file that does
+                  not grow is synced faster
         lock      held (flock) to append, shared to read
-        state     what holds in this boot of the machine:
-
-                  offset  size  field       meaning
-                  0       8     magic       FMLSTAT2
-                  8       16    boot        first half of the SHA-256 of the boot id; of another boot the rest is void
-                  24      8     generation  of the journal, big-endian as all; of another one the rest is void
-                  32      8     epoch       one higher whenever something was taken back
-                  40      8     end         where the records end at least
-                  48      8     synced      how far a sync has reached
-                  56      4     crc         CRC-32 of the rest, as it is read without the lock, too
+        state     see `journal_state`
 
 The records end with the first zero, or with a last line that has no newline: a write that was cut and never
-acknowledged, which the next writer removes. There are none before `end`. Anything else that does not check is damage,
+acknowledged, which the next writer removes. There are none before the `end` that ``state`` tells. Anything else that does not check is damage,
 and is reported with its place rather than skipped: a queue that forgets is worse than one that stops.
 
 Records are appended under the lock and synced after it, so that writers who come at the same time share the work of
@@ -35,37 +23,33 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
-import json
 import os
-import struct
 import weakref
-import zlib
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from attrs import frozen
+from typing import NamedTuple
 
 from fetchml_core.errors import HostError, explain_os_error
 from fetchml_core.fsio import make_folder, sync_folder
 
+from .journal_format import (
+    SHORTEST,
+    Header,
+    Piece,
+    check_line,
+    damaged,
+    read_all_at,
+    read_header,
+    write_all_at,
+)
+from .journal_state import UNKNOWN, State, StateFile
 from .lock import QueueLock
 
-Event = dict[str, Any]
-MAGIC = b"FETCHML-QUEUE "
-VERSIONS = (1, 2)
 RESERVE = 256 << 10
 """How much room is reserved ahead at a time."""
-_SHORTEST = 64
-"""No journal with a record in it is as short as this."""
 _LONGEST_BASE = 4096
 _PAGE = 4096
-_STATE = struct.Struct(">8s16sQQQQ")
-_CRC = struct.Struct(">L")
-_STATE_MAGIC = b"FMLSTAT2"
-to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
 
 
 class _File:
@@ -75,30 +59,6 @@ class _File:
         self.fd = fd
         self.inode = os.fstat(fd).st_ino
         weakref.finalize(self, os.close, fd)
-
-
-@frozen
-class Header:
-    """The first line of a journal."""
-
-    version: int = 2
-    generation: int = 0
-    base: int = 0
-
-    def __bytes__(self) -> bytes:
-        return b"%s%d %d %d\n" % (MAGIC, self.version, self.generation, self.base)
-
-
-class State(NamedTuple):
-    """What the file of that name says; an `end` of 0 where nothing is known."""
-
-    generation: int
-    epoch: int
-    end: int
-    synced: int
-
-
-_UNKNOWN = State(0, 0, 0, 0)
 
 
 class Written(NamedTuple):
@@ -124,13 +84,6 @@ class Turn(Enum):
     REWOUND = "rewound"
 
 
-class Piece(NamedTuple):
-    """Whole records, and where they begin in the journal."""
-
-    offset: int
-    data: bytes
-
-
 class Journal:
     """One process's view of the file; `catch_up` reads what others have added.
 
@@ -144,15 +97,14 @@ class Journal:
         self._path = folder / "journal"
         self._name = str(self._path)
         self._lock = QueueLock(folder / "lock")
-        self._boot = hashlib.sha256(boot_id.encode()).digest()[:16]
+        self._state = StateFile(folder / "state", boot_id)
         self._file: _File | None = None
-        self._state_fd = -1
         self._header = Header()
         self._header_size = 0
         self._read = 0
         self._reserved = 0
         self._epoch = 0
-        self._known = _UNKNOWN
+        self._known = UNKNOWN
         self._rest = False
         self._company = False
         self._failed = False
@@ -215,7 +167,7 @@ class Journal:
 
     def look(self) -> Turn:
         """Say what has become of the journal since it was read last. Asked first under a lock."""
-        self._known = self._look()
+        self._known = self._state.read()
         file = self._file
         if file is None or self._known.epoch != self._epoch:
             return Turn.REWOUND
@@ -349,7 +301,7 @@ class Journal:
 
     def known_end(self) -> int:
         """Return where the records end at least; 0 where nothing is known of this boot. The caller holds `lock`."""
-        self._known = self._look()
+        self._known = self._state.read()
         self.forget()
         with contextlib.suppress(HostError):
             self._open()
@@ -393,7 +345,7 @@ class Journal:
         """
         if self._company:
             os.sched_yield()  # somebody else's sync may be about to begin, which will do for both
-        state = self._look() if self._company else self._known
+        state = self._state.read() if self._company else self._known
         if _covers(state, written):
             return
         end = state.end
@@ -402,12 +354,12 @@ class Journal:
         except OSError as error:
             self._settle_failed(written, error)
             return
-        if not (self._company and _covers(self._look(), written)):
+        if not (self._company and _covers(self._state.read(), written)):
             self._mark(written, end)
 
     def _settle_failed(self, written: Written, error: OSError) -> None:
         with self.lock():
-            self._known = self._look()
+            self._known = self._state.read()
             if self._known.epoch == written.epoch:
                 if not self._is_current(written.file):
                     return  # all that was in this one is on disk in the one that took its place
@@ -417,7 +369,7 @@ class Journal:
     def _mark(self, written: Written, end: int) -> None:
         """Note that the records up to *end* are on disk, others' too, if they still are what they were."""
         with self.lock():
-            self._known = self._look()
+            self._known = self._state.read()
             current = self._is_current(written.file)
             if self._known.epoch != written.epoch:
                 if not (current and _is_there(written)):
@@ -520,33 +472,12 @@ class Journal:
     def _least(self) -> int:
         return self._header_size + self._header.base
 
-    def _look(self) -> State:
-        """Read what is known in this boot; where it cannot be read, nothing is: it is only there to spare work."""
-        try:
-            if self._state_fd < 0:
-                path = self._folder / "state"
-                self._state_fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-                weakref.finalize(self, os.close, self._state_fd)
-            data = os.pread(self._state_fd, _STATE.size + _CRC.size, 0)
-        except OSError:
-            return _UNKNOWN
-        if len(data) == _STATE.size + _CRC.size and data[8:24] == self._boot:
-            body = data[: _STATE.size]
-            magic, _, generation, epoch, end, synced = _STATE.unpack(body)
-            if magic == _STATE_MAGIC and _CRC.unpack_from(data, _STATE.size)[0] == zlib.crc32(body):
-                return State(generation, epoch, end, synced)
-        return _UNKNOWN
-
     def _note(self, epoch: int, end: int, synced: int) -> None:
         """Write down what is known of this generation."""
         self._write_state(State(self._header.generation, epoch, end, synced))
 
     def _write_state(self, state: State) -> None:
-        """Write down what is known; it is not synced, as it counts in this boot only."""
-        body = _STATE.pack(_STATE_MAGIC, self._boot, *state)
-        if self._state_fd < 0:
-            raise OSError(errno.EIO, os.strerror(errno.EIO), str(self._folder / "state"))
-        write_all_at(self._state_fd, body + _CRC.pack(zlib.crc32(body)), 0)
+        self._state.write(state)
         self._known = state
 
     def _read_more(self) -> bytes:
@@ -564,7 +495,7 @@ class Journal:
 
     def _begin(self, fd: int) -> None:
         """Read the first line."""
-        self._header, self._header_size = read_header(os.pread(fd, _SHORTEST, 0), self._path)
+        self._header, self._header_size = read_header(os.pread(fd, SHORTEST, 0), self._path)
         self._read = self._header_size
 
     def _end_of_records(self, data: bytes) -> int:
@@ -580,79 +511,6 @@ class Journal:
             raise damaged(self._path, self._read + end)
         self._rest = True
         return end
-
-
-def write_all_at(fd: int, data: bytes, offset: int) -> None:
-    """Write all of *data* at *offset*; a short write goes on, an error is raised."""
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(fd, view, offset)
-        view, offset = view[written:], offset + written
-
-
-def read_all_at(fd: int, offset: int, size: int) -> bytes:
-    """Return *size* bytes from *offset*, less where the file ends."""
-    data = os.pread(fd, size, offset)
-    if len(data) == size or not data:
-        return data
-    parts = [data]
-    while chunk := os.pread(fd, size - len(data), offset + len(data)):
-        parts.append(chunk)
-        data = b"".join(parts)
-    return data
-
-
-def read_header(data: bytes, path: Path) -> tuple[Header, int]:
-    """Return the header of a journal and its length; 0 where its writer was cut before it was whole.
-
-    Raises:
-        HostError: ``queue-format``.
-    """
-    line, newline, _ = data.partition(b"\n")
-    line = line.rstrip(b"\0")  # a cut may have left the room without the words
-    words = line.removeprefix(MAGIC).split(b" ") if line.startswith(MAGIC) else []
-    if not newline and len(line) < _SHORTEST and MAGIC.startswith(line[: len(MAGIC)]):
-        return Header(), 0  # its writer was cut before the first record
-    if words == [b"1"]:
-        return Header(version=1), len(line) + 1
-    if len(words) == 3 and words[0] == b"2" and words[1].isdigit() and words[2].isdigit():
-        return Header(2, int(words[1]), int(words[2])), len(line) + 1
-    version = words[0][:20].decode("ascii", "replace") if words else ""
-    raise HostError(
-        "queue-format",
-        f"this queue has format {version}, we read {VERSIONS[-1]}"
-        if version
-        else "this file is no FetchML queue",
-        context=str(path),
-        hint="use the version of FetchML that wrote it, or move the folder aside",
-    )
-
-
-def to_line(body: bytes) -> bytes:
-    """Return the record of an event, given as JSON."""
-    return b"%08x %d %s\n" % (zlib.crc32(body), len(body), body)
-
-
-def check_line(line: bytes) -> bytes | None:
-    """Return the JSON in *line*, or None where it does not match its checksum."""
-    crc, _, rest = line.partition(b" ")
-    length, _, body = rest.partition(b" ")
-    try:
-        if int(length) == len(body) and int(crc, 16) == zlib.crc32(body):
-            return body
-    except ValueError:
-        pass
-    return None
-
-
-def damaged(path: Path, offset: int) -> HostError:
-    """Return the error for a record that does not match its checksum."""
-    return HostError(
-        "queue-damaged",
-        "a record of the queue does not match its checksum",
-        context=f"{path} at byte {offset}",
-        hint="ml queue check --repair",
-    )
 
 
 def _covers(state: State, written: Written) -> bool:

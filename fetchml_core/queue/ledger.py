@@ -1,22 +1,7 @@
 """All jobs that a native queue holds in its journal, as the events so far have made them.
 
-Beside the events of `moves` a journal has these:
-
-    e       fields
-    base    n last line [pause] history    the queue at a compaction: revision, highest id and line that were given, what
-                                           `history` holds; the jobs that live follow, and then this once more, as
-                                           nothing could be told without it
-    job     n id priority line user key    a whole job that lived at a compaction; ``n`` is its own revision, and all but
-            state job                      ``key`` repeats what is in the job
-    adopt   likewise                       a job that came from another queue; it counts as a change
-    pause   pause n
-    resume  n
-
-Many processes read what one has written, and most of it never concerns them. So events begin with all that everybody has
-to know, in a fixed order, and are parsed no further until somebody asks for the job:
-
-    {"e":"submit","n":N,"id":ID,"priority":P,"line":LINE,"user":USER,"key":KEY,        see `submit_body`, `job_body`
-    {"e":KIND,"n":N,"id":ID,"state":STATE,        see `change_event`; STATE is the job's after it
+They are told apart by their beginnings and parsed no further until somebody asks for the job (see `events`); what a
+submitter has no use for, it only skims.
 """
 
 from __future__ import annotations
@@ -30,83 +15,32 @@ from typing import Any, overload
 
 from fetchml_core.convert import from_data, to_data
 from fetchml_core.errors import HostError
-from fetchml_core.jobs.job import Job, JobSpec
+from fetchml_core.jobs.job import Job
 from fetchml_core.jobs.states import FINAL, State
 
 from .base import Pause, Stored, place_in_line
-from .journal import Piece, to_json
+from .events import (
+    CHANGE,
+    LAST,
+    NEW,
+    PRIORITY,
+    STATES,
+    UNCOUNTED,
+    WEIGHTY,
+    WHO,
+    accepted_body,
+    bare,
+    job_body,
+    names,
+    whole,
+)
+from .journal_format import Piece, to_json
 from .moves import Event, Record, fold, state_after, state_of, unknown_job
 from .sealed import Mark
 
-_STRING = rb'"(?:[^"\\]|\\.)*"'
-_NEW = re.compile(
-    rb'\{"e":"(submit|job|adopt)","n":(\d+),"id":(\d+),"priority":(\d+),"line":([^,]+),'
-    rb'"user":(%b,"key":%b),(?:"state":"([a-z-]+)")?' % (_STRING, _STRING)
-)
-_WHO = re.compile(rb'"id":(\d+),"priority":\d+,"line":([^,]+),"user":(%b,"key":%b),' % (_STRING, _STRING))
-_LAST = re.compile(rb'[0-9a-f]{8} \d+ \{"e":"[a-z]+","n":(\d+),"id"')
-_WEIGHTY = re.compile(rb' \{"e":"(?:base|job|adopt|pause|resume|beat)"')
-"""Events that change more than a job, or that are not counted."""
-_CHANGE = re.compile(rb'\{"e":"[a-z]+","n":(\d+),"id":(\d+),"state":"([a-z-]+)",')
-_SKIMMED_MOST = 8 << 20
-_PRIORITY = JobSpec("", (), "").priority
+SKIMMED_MOST = 8 << 20
+"""So many bytes are skimmed at most, before they are taken in."""
 Place = tuple[float, int]
-
-
-def names(user: str, key: str) -> bytes:
-    """Return user and idempotency key as they stand in an event."""
-    return f'{to_json(user)},"key":{to_json(key)}'.encode("ascii")
-
-
-def submit_body(job: Job, who: bytes, spec_json: str) -> bytes:
-    """Return the ``submit`` of a job as JSON, its beginning in the order that `Ledger.take` reads without parsing.
-
-    Args:
-        job: What is submitted.
-        who: Its `names`.
-        spec_json: Its spec as JSON: the jobs of an array may share one.
-    """
-    head = f'{{"e":"submit","n":{job.revision},"id":{job.id},"priority":{job.spec.priority},"line":{job.line!r},"user":'
-    rest = f',"at":{job.submitted_at!r},"spec":{spec_json}}}'
-    return head.encode("ascii") + who + rest.encode("ascii")
-
-
-def job_body(kind: str, record: Record) -> bytes:
-    """Return a ``job`` or an ``adopt`` as JSON, likewise.
-
-    Args:
-        kind: Which.
-        record: The job, with its key.
-    """
-    line, priority = record.get("line", 0.0), record["spec"].get("priority", _PRIORITY)
-    head = (
-        f'{{"e":"{kind}","n":{record["revision"]},"id":{record["id"]},"priority":{priority},"line":{line!r}'
-    )
-    who = f'"user":{to_json(record["user"])},"key":{to_json(record["key"])}'
-    job = f'"state":"{state_of(record).value}","job":{to_json(bare(record))}'
-    return f"{head},{who},{job}}}".encode("ascii")
-
-
-_SUBMITTED = re.compile(
-    rb'\{"e":"submit","n":\d+,("id":\d+),"priority":\d+,("line":[^,]+),("user":%b),"key":%b,"at":([^,]+),("spec":.*)\}\Z'
-    % (_STRING, _STRING),
-    re.DOTALL,
-)
-
-
-def _accepted(body: bytes, revision: int) -> bytes:
-    """Return the ``job`` of a ``submit`` that nothing has happened to since: the same as `job_body` would, unparsed."""
-    parts = _SUBMITTED.match(body)
-    if parts is None:
-        return job_body("job", _whole(json.loads(body)))
-    job_id, line, user, at, spec = parts.groups()
-    job = b'{%b,%b,%b,"submitted_at":%b,%b,"revision":%d}' % (job_id, user, spec, at, line, revision)
-    return b'{"e":"job"%b"state":"queued","job":%b}' % (body[len(b'{"e":"submit"') : parts.start(4) - 5], job)
-
-
-def change_event(state: State, event: Event) -> Event:
-    """Return *event* with the state it leads to from *state*, in the order that `Ledger.take` reads."""
-    return {"e": "", "n": 0, "id": 0, "state": state_after(state, event).value, **event}
 
 
 class _Entry:
@@ -128,7 +62,7 @@ class _Entry:
     @classmethod
     def of_record(cls, record: Record) -> _Entry:
         line = record.get("line") or record["submitted_at"]
-        place = place_in_line(line, record["spec"].get("priority", _PRIORITY), record["id"])
+        place = place_in_line(line, record["spec"].get("priority", PRIORITY), record["id"])
         entry = cls(record["id"], record.get("revision", 0), place, state_of(record))
         entry._record = record
         return entry
@@ -150,7 +84,7 @@ class _Entry:
         """The record, and the key beside."""
         record = self._record
         if record is None:
-            record = _whole(json.loads(self._body))
+            record = whole(json.loads(self._body))
         for later in self._later:
             record = fold(record, json.loads(later) if isinstance(later, bytes) else later)
             self._body = b""
@@ -162,7 +96,9 @@ class _Entry:
         """The job as a compaction writes it."""
         if self._body and not self._later:
             return (
-                self._body if self._body.startswith(b'{"e":"job"') else _accepted(self._body, self.revision)
+                self._body
+                if self._body.startswith(b'{"e":"job"')
+                else accepted_body(self._body, self.revision)
             )
         return job_body("job", self.record)
 
@@ -264,11 +200,11 @@ class Ledger:
             HostError: ``queue-damaged``: one does not follow from those before it.
         """
         for body in bodies:
-            if change := _CHANGE.match(body):
+            if change := CHANGE.match(body):
                 n = int(change[1])
                 self._count(n, body)
-                self._change(int(change[2]), n, _STATES[change[3]], body)
-            elif new := _NEW.match(body):
+                self._change(int(change[2]), n, STATES[change[3]], body)
+            elif new := NEW.match(body):
                 self._take_new(new, body)
             else:
                 self.apply(json.loads(body))
@@ -283,14 +219,14 @@ class Ledger:
         data = piece.data
         if not data:
             return True
-        last = _LAST.match(data, data.rfind(b"\n", 0, -1) + 1)
+        last = LAST.match(data, data.rfind(b"\n", 0, -1) + 1)
         missing = last is None or int(last[1]) - self.revision != data.count(b"\n")
-        if last is None or missing or _WEIGHTY.search(data) or self._skimmed_size > _SKIMMED_MOST:
+        if last is None or missing or WEIGHTY.search(data) or self._skimmed_size > SKIMMED_MOST:
             return False
         self._skimmed.append((self.revision, piece))
         self._skimmed_size += len(data)
         self.revision = int(last[1])
-        for job_id, line, who in _WHO.findall(data):
+        for job_id, line, who in WHO.findall(data):
             self._keys[who] = self.last_id = int(job_id)
             self.line = max(self.line, float(line))
         return True
@@ -313,12 +249,12 @@ class Ledger:
         since = float(line)
         self.line = max(self.line, since)
         place = place_in_line(since, int(priority), int(job_id))
-        self._put(_Entry.of_body(int(job_id), int(n), place, _STATES[state or b"queued"], body), who)
+        self._put(_Entry.of_body(int(job_id), int(n), place, STATES[state or b"queued"], body), who)
 
     def missing_before(self, event: Event) -> int:
         """Return how many events are missing before *event*."""
         n = event.get("n", 0)
-        counted = event.get("e") not in {"base", *_UNCOUNTED} and isinstance(n, int)
+        counted = event.get("e") not in {"base", *UNCOUNTED} and isinstance(n, int)
         return max(0, n - self.revision - 1) if counted else 0
 
     def apply(self, event: Event, *, gaps: bool = False) -> None:
@@ -330,7 +266,7 @@ class Ledger:
             if kind == "base":
                 self._begin(event)
                 return
-            if kind not in _UNCOUNTED:
+            if kind not in UNCOUNTED:
                 self._count(event.setdefault("n", self.revision + 1), event)  # format 1 counts silently
             self._do(event)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
@@ -339,7 +275,7 @@ class Ledger:
     def _do(self, event: Event) -> None:
         kind = event["e"]
         if kind in {"submit", "job", "adopt"}:
-            self._put_record(_whole(event))
+            self._put_record(whole(event))
         elif kind == "pause":
             self.pause = from_data(event["pause"], Pause)
         elif kind == "resume":
@@ -437,21 +373,6 @@ class Ledger:
             del self._queued[bisect.bisect_left(self._queued, entry.place)]
         elif state is State.QUEUED:
             bisect.insort(self._queued, entry.place)
-
-
-_STATES = {state.value.encode(): state for state in State}
-_UNCOUNTED = {"beat", "job"}
-
-
-def _whole(event: Event) -> Record:
-    """Return the record of a job that an event brings, with its key."""
-    record: Record = fold(None, event) if event["e"] == "submit" else event["job"]
-    return {**record, "key": event["key"]}
-
-
-def bare(record: Record) -> Record:
-    """Return the record of a job without the key beside."""
-    return {name: value for name, value in record.items() if name != "key"}
 
 
 class _Line(Sequence[Job]):

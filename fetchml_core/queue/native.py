@@ -44,10 +44,12 @@ from .base import (
     boot_lease_ended,
 )
 from .beats import Beats
+from .events import change_event, job_body, names, submit_body
 from .history import History
-from .journal import Journal, Piece, Turn, Written, to_json, to_line
-from .journalcheck import move_aside, read_damaged
-from .ledger import Ledger, change_event, job_body, names, submit_body
+from .journal import Journal, Turn, Written
+from .journal_check import move_aside, read_damaged
+from .journal_format import Piece, to_json, to_line
+from .ledger import Ledger
 from .moves import (
     Event,
     advance_event,

@@ -15,7 +15,7 @@ from fetchml_core.jobs.job import Outcome
 from fetchml_core.jobs.states import State
 from fetchml_core.queue import native
 from fetchml_core.queue.base import Beat, Filter, Finished, Pause, Started
-from fetchml_core.queue.journal import check_line, to_line
+from fetchml_core.queue.journal_format import check_line, to_line
 from fetchml_core.queue.native import NativeQueue
 from tests.core.queue.contract import LAUNCH, LEASE, SPEC, FakeClock, first, running
 from tests.core.queue.old_samples import SAMPLES, assert_all_is_there

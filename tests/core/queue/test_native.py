@@ -9,7 +9,8 @@ import pytest
 
 from fetchml_core.clock import BootTime
 from fetchml_core.errors import FetchError
-from fetchml_core.queue.journal import Journal, Turn, to_line
+from fetchml_core.queue.journal import Journal, Turn
+from fetchml_core.queue.journal_format import to_line
 from fetchml_core.queue.native import NativeQueue
 from tests.core.queue.contract import SPEC, FakeClock, QueueContract
 

@@ -13,7 +13,7 @@ from fetchml_core.fsio import make_folder, write_durably
 from fetchml_core.jobs.states import State
 
 from .base import Damage
-from .journal import Header, check_line, read_header
+from .journal_format import Header, check_line, read_header
 from .ledger import Ledger
 from .moves import Event, state_of
 
