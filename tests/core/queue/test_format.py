@@ -36,7 +36,8 @@ def read_native(folder):
             n, history, pause = event["n"], event["history"], event.get("pause")
             continue
         if kind == "job":
-            states[event["job"]["id"]] = event["job"].get("state", "queued")
+            assert event["job"].get("state", "queued") == event["state"]
+            states[event["id"]] = event["state"]
             continue
         n += 1
         assert event["n"] == n
