@@ -156,9 +156,7 @@ def explain_os_error(error: OSError, doing: str, place: object = "") -> FetchErr
             context=path,
             hint=f"ls -ld {path}" if path else "",
         )
-    return HostError(
-        "io-error",
-        f"could not {doing}: {error.strerror or error}",
-        context=path,
-        hint="look at the disk (dmesg | tail), then run the same command again" if error.errno == errno.EIO else "",
+    hint = (
+        "look at the disk (dmesg | tail), then run the same command again" if error.errno == errno.EIO else ""
     )
+    return HostError("io-error", f"could not {doing}: {error.strerror or error}", context=path, hint=hint)

@@ -67,7 +67,12 @@ def make_folder(path: Path, *, mode: int = 0o700) -> None:
     make_folder(path.parent, mode=mode)
     with contextlib.suppress(FileExistsError):
         path.mkdir(mode=mode)
-        sync_folder(path.parent)
+        try:
+            sync_folder(path.parent)
+        except OSError:  # whoever comes next must not take it for durable
+            with contextlib.suppress(OSError):
+                path.rmdir()
+            raise
 
 
 def open_plain_file(path: Path | str, *, dir_fd: int | None = None) -> int:

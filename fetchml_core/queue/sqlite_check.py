@@ -49,9 +49,11 @@ def repair_file(file: SqliteFile) -> Sequence[Damage]:
     Raises:
         HostError: ``queue-busy``: another process has the database open.
     """
-    if _cut_repair(file.path) is not None:
+    with file.explained("repair the queue"):
+        cut = _cut_repair(file.path)
+    if cut is not None:
         with file.alone():
-            _take_back(file.path)
+            _take_back(file.path, cut)
     damages = check(file)
     if not damages:
         return []
@@ -103,19 +105,18 @@ def _rebuild(path: Path, damages: Sequence[Damage]) -> Sequence[Damage]:
 
 
 def _cut_repair(path: Path) -> Path | None:
-    """The name that a repair, killed before its last step, has given to the file besides its own."""
+    """The second name that a repair, killed before its last step, has given to the file."""
     found = path.parent.glob(f"{path.name}.damaged-*")
     return next((aside for aside in found if path.exists() and aside.samefile(path)), None)
 
 
-def _take_back(path: Path) -> None:
-    """Undo what such a repair did: unless somebody has gone on without it, the WAL belongs to the file again."""
-    while (aside := _cut_repair(path)) is not None:
-        wal = _wal(aside)
-        if wal.exists() and not _wal(path).exists() and path.stat().st_mtime_ns <= wal.stat().st_ctime_ns:
-            wal.rename(_wal(path))
+def _take_back(path: Path, aside: Path) -> None:
+    """Undo what such a repair did; the WAL belongs to the file again unless somebody has gone on without it."""
+    wal = _wal(aside)
+    if wal.exists() and path.stat().st_mtime_ns <= wal.stat().st_ctime_ns:
+        wal.replace(_wal(path))
         sync_folder(path.parent)
-        aside.unlink()
+    aside.unlink()
 
 
 def _ids_in(path: Path) -> list[bytes]:
@@ -180,7 +181,7 @@ def _copy_counter(old: sqlite3.Connection, new: sqlite3.Connection) -> None:
 
 def _free_name(path: Path) -> Path:
     number = 1
-    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists() or _wal(aside).exists():
         number += 1
     return aside
 

@@ -77,7 +77,7 @@ class SqliteFile:
     @contextlib.contextmanager
     def changing(self) -> Iterator[sqlite3.Connection]:
         """A transaction that nobody else writes beside; an error takes everything back."""
-        with self._threads, self._explained("write to the queue"):
+        with self._threads, self.explained("write to the queue"):
             db = self._connection() or self._make()
             db.execute("BEGIN IMMEDIATE")
             try:
@@ -95,7 +95,7 @@ class SqliteFile:
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection | None]:
         """The database, None where there is none yet: reading makes nothing."""
-        with self._threads, self._explained("read the queue"):
+        with self._threads, self.explained("read the queue"):
             yield self._connection()
 
     @contextlib.contextmanager
@@ -105,7 +105,7 @@ class SqliteFile:
         Raises:
             HostError: ``queue-busy``: another process has one.
         """
-        with self._threads, self._explained("repair the queue"):
+        with self._threads, self.explained("repair the queue"):
             self._disconnect()
             fd = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
@@ -188,7 +188,8 @@ class SqliteFile:
                 os.close(fd)
 
     @contextlib.contextmanager
-    def _explained(self, doing: str) -> Iterator[None]:
+    def explained(self, doing: str) -> Iterator[None]:
+        """Errors inside it are told with what was being done."""
         try:
             yield
         except sqlite3.Error as error:

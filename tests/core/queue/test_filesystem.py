@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 from attrs import evolve
@@ -11,6 +12,7 @@ from fetchml_core.errors import FetchError
 from fetchml_core.jobs.job import Stop
 from fetchml_core.queue.base import Beat, Pause
 from fetchml_core.queue.filesystem import FilesystemQueue
+from fetchml_core.queue.filesystem_folder import QueueFolder
 from tests.core.queue.contract import LEASE, SPEC, FakeClock, QueueContract, first, order, running
 from tests.core.queue.old_samples import SAMPLES, assert_all_is_there
 
@@ -229,24 +231,63 @@ def test_everything_at_once_is_repaired(folder, open_queue):
     assert queue.submit(SPEC, user="anna", key="new").id == 4
 
 
-def test_a_failed_change_is_no_job(folder, open_queue, mocker):
-    """When a folder cannot be synced, what was put there is taken away again: all of an array or none."""
-    queue = open_queue()
-    queue.submit(SPEC, user="anna", key="1")
-    spare = iter([None] * 4)
+def no_space_after(calls):
+    """Syncs of which the first so many work."""
+    spare = iter([None] * calls)
 
-    def sync(fd):
+    def sync(_):
         try:
             next(spare)
         except StopIteration:
             raise OSError(28, "No space left on device") from None
 
-    mocker.patch("os.fsync", side_effect=sync)
+    return sync
+
+
+def test_a_failed_change_is_no_job(folder, open_queue, mocker):
+    """When a folder cannot be synced, what was put there is taken away again: all of an array or none."""
+    queue = open_queue()
+    queue.submit(SPEC, user="anna", key="1")
+    mocker.patch("os.fsync", side_effect=no_space_after(4))
     with pytest.raises(FetchError, match="disk-full"):
         queue.submit_array([evolve(SPEC, name=str(n)) for n in range(3)], user="anna", key="2")
     mocker.stopall()
 
     assert [job.id for job in queue.jobs()] == [job.id for job in open_queue().jobs()] == [1]
+
+
+def test_a_failed_change_leaves_the_first_at_worst(folder, open_queue, mocker):
+    """When it cannot be taken back either, asking again completes it, as after a kill."""
+    mocker.patch("os.fsync", side_effect=no_space_after(9))  # the last of them
+    unlink = Path.unlink
+
+    def unlink_but_2(path, *, missing_ok=False):
+        if path.name == "2":
+            raise OSError(5, "Input/output error", str(path))
+        unlink(path, missing_ok=missing_ok)
+
+    mocker.patch("pathlib.Path.unlink", unlink_but_2)
+    with pytest.raises(FetchError, match=r"io-error|disk-full"):
+        open_queue().submit_array([SPEC] * 3, user="anna", key="1")
+    mocker.stopall()
+
+    assert [job.id for job in open_queue().jobs()] == [1, 2]
+    assert len(open_queue().submit_array([SPEC] * 3, user="anna", key="1")) == 3
+    assert len(open_queue().jobs()) == 3
+
+
+def test_a_job_that_left_is_gone_for_all(folder, open_queue):
+    """A view that had read it sees that it is gone; its id is not given again."""
+    queue = open_queue()
+    three_jobs(queue)
+    assert len(queue.jobs()) == 3
+    files = QueueFolder(folder)
+    for _ in range(2):  # ended in between, it is done again
+        with files.changing():
+            files.forget(3)
+
+    assert [job.id for job in queue.jobs()] == [1, 2]
+    assert queue.submit(SPEC, user="anna", key="new").id == 4
 
 
 def test_a_beat_wakes_nobody(open_queue):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import shutil
 import sqlite3
 import sys
 
@@ -16,6 +17,7 @@ from fetchml_core.queue.base import Beat, Pause
 from fetchml_core.queue.sqlite import SqliteQueue
 from tests.core.queue.contract import FORK, LEASE, SPEC, FakeClock, QueueContract, first, order
 from tests.core.queue.old_samples import SAMPLES, assert_all_is_there
+from tests.support.faults import run
 
 
 @pytest.fixture
@@ -101,6 +103,32 @@ def test_an_error_takes_the_change_back(open_queue):
         queue.claim(lambda _: 1 // 0, None)
     assert open_queue().get(job.id) == job
     assert open_queue().submit(SPEC, user="anna", key="2").id == 2
+
+
+def test_a_file_that_could_not_be_opened_once_is_tried_again(in_memory, clock):
+    """#3: SQLite opens it for reading then, and would go on so: at most one change hears of it."""
+    path = in_memory / "queue.sqlite"
+    SqliteQueue(path, clock).submit(SPEC, user="anna", key="first")
+    heard = set()
+
+    def work(faults):
+        queue = SqliteQueue(path, clock)
+        said = ""
+        with contextlib.suppress(FetchError):
+            queue.jobs()
+        faults.lift()
+        try:
+            queue.submit(SPEC, user="anna", key=f"{at}")
+        except FetchError as error:
+            said = error.message
+        queue.submit(SPEC, user="anna", key=f"{at} again")
+        return said
+
+    at = 1
+    while (ended := run(work, "EIO", at)).struck:
+        heard.add(ended.answer)
+        at += 1
+    assert heard == {"", "could not write to the queue: attempt to write a readonly database"}
 
 
 def load_layout_1(path):
@@ -242,6 +270,87 @@ def test_damaged_pages_cost_only_what_is_on_them(path, open_queue):
         assert open_queue().check() == []
         assert open_queue().submit(SPEC, user="anna", key="new").id == 41
         gc.collect()
+
+
+COUNTERS = {
+    "gone": "DELETE FROM counter",
+    "text": "UPDATE counter SET last = 'x'",
+    "blob": "UPDATE counter SET revision = x'00'",
+}
+
+
+@pytest.mark.parametrize("change", COUNTERS)
+def test_a_counter_that_says_nothing_is_damage(path, open_queue, change):
+    """Whatever would need it tells; a repair counts again from the jobs that are there."""
+    jobs = three_jobs(open_queue())
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute(COUNTERS[change])
+        db.commit()
+    for refused in (
+        lambda queue: queue.submit(SPEC, user="anna", key="new"),
+        lambda queue: queue.hold(1),
+        lambda queue: queue.claim(first, LEASE),
+        lambda queue: queue.pause(Pause("anna")),
+        lambda queue: queue.paused(),
+        lambda queue: queue.revision(),
+    ):
+        with pytest.raises(FetchError, match="queue-damaged") as caught:
+            refused(open_queue())
+        assert caught.value.hint == "ml queue check --repair"
+    gc.collect()
+    assert open_queue().check()
+    gc.collect()
+    assert open_queue().check(repair=True)
+
+    queue = open_queue()
+    assert queue.check() == []
+    assert queue.jobs() == jobs
+    assert queue.revision() > jobs[-1].revision
+    assert queue.submit(SPEC, user="anna", key="new").id == 4
+
+
+@pytest.fixture
+def cut_off(tmp_path, open_queue, path):
+    """A folder with a database that has lost its end, so that SQLite will not bring job 5 into it from the WAL."""
+    three_jobs(open_queue())
+    open_queue().submit(evolve(SPEC, env={"X": "x" * 120_000}), user="anna", key="large")
+    gc.collect()
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    queue = open_queue()
+    queue.submit(SPEC, user="anna", key="in the WAL")
+    folder = tmp_path / "cut"
+    shutil.copytree(path.parent, folder)
+    os.truncate(folder / path.name, os.path.getsize(path) - 110_000)
+    return folder
+
+
+@pytest.mark.parametrize("fault", ["kill", "ENOSPC"])
+def test_a_repair_that_is_cut_loses_nothing(cut_off, in_memory, clock, fault):
+    """#2, #3: a kill, or a full disk, at every call of a repair: done again, it finds what the first would have."""
+    case = in_memory / "case"
+
+    def repair(_):
+        try:
+            return list(SqliteQueue(case / "queue.sqlite", clock).check(repair=True))
+        except FetchError as error:
+            assert error.code in {"disk-full", "io-error"}
+            assert str(case) in error.context
+
+    for at in range(400):  # the first time undisturbed
+        shutil.copytree(cut_off, case)
+        struck = run(repair, fault, at).struck
+        repair(None)
+        queue = SqliteQueue(case / "queue.sqlite", clock)
+        assert [job.id for job in queue.jobs()] == [1, 2, 3, 5]
+        assert queue.check() == []
+        assert (case / "queue.sqlite.damaged-1-wal").exists()
+        assert not (case / "queue.sqlite.damaged-2").exists()
+        del queue
+        shutil.rmtree(case)
+        if at and not struck:
+            assert at > 10
+            return
 
 
 def test_a_repair_needs_the_file_for_itself(path, open_queue):
