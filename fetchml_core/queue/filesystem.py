@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from fetchml_core.clock import Clock
-from fetchml_core.jobs.job import Job, JobSpec, Lease, Stop
+from fetchml_core.jobs.job import Job, JobSpec, Lease
 from fetchml_core.jobs.states import State
 
 from .base import (
@@ -21,22 +21,18 @@ from .base import (
     Properties,
     Stored,
     Watch,
-    boot_lease,
-    boot_lease_ended,
     claim_order,
     select,
 )
+from .engine import Engine
 from .filesystem_folder import QueueFolder
 from .moves import (
     Event,
     advance_event,
     apply,
     claim_event,
-    hold_event,
     refuse_if_moved,
-    release_event,
     same_or_refuse,
-    stop_event,
     submit_event,
     submitted,
 )
@@ -46,7 +42,7 @@ from .watch import FileWatch
 PROPERTIES = Properties("filesystem", survives_power_cut=True, several_hosts=False)
 
 
-class FilesystemQueue:
+class FilesystemQueue(Engine):
     """`fetchml_core.queue.base.Queue` over a folder of files.
 
     A file that cannot be read is told by whatever would need it: lists, and new jobs, whose keys might be in it. The
@@ -65,11 +61,6 @@ class FilesystemQueue:
     def properties(self) -> Properties:
         """See `Queue.properties`."""
         return PROPERTIES
-
-    @property
-    def home(self) -> str:
-        """See `Queue.home`."""
-        return ""
 
     # --- for those who submit ---
 
@@ -99,18 +90,6 @@ class FilesystemQueue:
             jobs.update({one.key: job for one, job in zip(stored, self._files.take_in(stored), strict=True)})
             return [jobs[key] for key in wanted]
 
-    def stop(self, job_id: int, stop: Stop) -> Job:
-        """See `Queue.stop`."""
-        return self._change(job_id, lambda job: stop_event(job, stop, self._clock.now()))
-
-    def hold(self, job_id: int) -> Job:
-        """See `Queue.hold`."""
-        return self._change(job_id, lambda job: hold_event(job, self._clock.now()))
-
-    def release(self, job_id: int) -> Job:
-        """See `Queue.release`."""
-        return self._change(job_id, lambda job: release_event(job, self._clock.now()))
-
     # --- for workers ---
 
     def claim(self, choose: Choose, lease: Lease) -> Job | None:
@@ -133,14 +112,6 @@ class FilesystemQueue:
             lambda job: advance_event(job, attempt, change, self._clock.now()),
             news=not isinstance(change, Beat),
         )
-
-    def lease(self, worker: str, seconds: float) -> Lease:
-        """See `Queue.lease`."""
-        return boot_lease(self._clock, worker, seconds)
-
-    def lease_ended(self, lease: Lease) -> bool:
-        """See `Queue.lease_ended`."""
-        return boot_lease_ended(self._clock, lease)
 
     # --- for those who look ---
 

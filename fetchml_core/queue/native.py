@@ -26,7 +26,7 @@ from attrs import evolve
 from fetchml_core.clock import Clock
 from fetchml_core.convert import to_data
 from fetchml_core.errors import FetchError, HostError, InputError, explain_os_error
-from fetchml_core.jobs.job import Attempt, Job, JobSpec, Lease, Stop
+from fetchml_core.jobs.job import Attempt, Job, JobSpec, Lease
 from fetchml_core.jobs.states import FINAL, State
 
 from .base import (
@@ -40,10 +40,9 @@ from .base import (
     Properties,
     Stored,
     Watch,
-    boot_lease,
-    boot_lease_ended,
 )
 from .beats import Beats
+from .engine import Engine
 from .events import change_event, job_body, names, submit_body
 from .history import History
 from .journal import Journal, Turn, Written
@@ -55,11 +54,8 @@ from .moves import (
     advance_event,
     apply,
     claim_event,
-    hold_event,
     refuse_if_moved,
-    release_event,
     same_or_refuse,
-    stop_event,
     unknown_job,
 )
 from .sealed import MAX_ID
@@ -73,7 +69,7 @@ COMPACT_BYTES = 4 << 20
 """A journal that has grown by so much, and to twice what it began with, is begun anew whatever has ended."""
 
 
-class NativeQueue:
+class NativeQueue(Engine):
     """`fetchml_core.queue.base.Queue` over a journal and a history.
 
     Args:
@@ -97,11 +93,6 @@ class NativeQueue:
         """See `Queue.properties`."""
         return PROPERTIES
 
-    @property
-    def home(self) -> str:
-        """See `Queue.home`."""
-        return ""
-
     # --- for those who submit ---
 
     def submit(self, spec: JobSpec, *, user: str, key: str) -> Job:
@@ -111,18 +102,6 @@ class NativeQueue:
     def submit_array(self, specs: Sequence[JobSpec], *, user: str, key: str) -> list[Job]:
         """See `Queue.submit_array`."""
         return self._submit([(spec, f"{key}/{n}") for n, spec in enumerate(specs)], user)
-
-    def stop(self, job_id: int, stop: Stop) -> Job:
-        """See `Queue.stop`."""
-        return self._change(job_id, lambda job: stop_event(job, stop, self._clock.now()))
-
-    def hold(self, job_id: int) -> Job:
-        """See `Queue.hold`."""
-        return self._change(job_id, lambda job: hold_event(job, self._clock.now()))
-
-    def release(self, job_id: int) -> Job:
-        """See `Queue.release`."""
-        return self._change(job_id, lambda job: release_event(job, self._clock.now()))
 
     # --- for workers ---
 
@@ -152,14 +131,6 @@ class NativeQueue:
         if not job.state.active:
             self._claimed.pop(job_id, None)
         return job
-
-    def lease(self, worker: str, seconds: float) -> Lease:
-        """See `Queue.lease`."""
-        return boot_lease(self._clock, worker, seconds)
-
-    def lease_ended(self, lease: Lease) -> bool:
-        """See `Queue.lease_ended`."""
-        return boot_lease_ended(self._clock, lease)
 
     # --- for those who look ---
 

@@ -38,14 +38,13 @@ from fetchml_core.jobs.states import State
 
 from . import redis_lua as lua
 from .base import ALL, Change, Choose, Damage, Filter, Pause, Properties, Stored, Watch
+from .engine import Engine
 from .moves import (
     Event,
     advance_event,
     apply,
     claim_event,
-    hold_event,
     refuse_if_moved,
-    release_event,
     same_or_refuse,
     stop_event,
     submit_event,
@@ -67,7 +66,7 @@ PAGE = 500
 _STATES = tuple(state.value for state in State)
 
 
-class RedisQueue:
+class RedisQueue(Engine):
     """`fetchml_core.queue.base.Queue` over a Redis server.
 
     Args:
@@ -106,18 +105,6 @@ class RedisQueue:
     def submit_array(self, specs: Sequence[JobSpec], *, user: str, key: str) -> list[Job]:
         """See `Queue.submit_array`."""
         return self._submit([(spec, f"{key}/{n}") for n, spec in enumerate(specs)], user)
-
-    def stop(self, job_id: int, stop: Stop) -> Job:
-        """See `Queue.stop`."""
-        return self._change(job_id, lambda job: stop_event(job, stop, self._clock.now()))
-
-    def hold(self, job_id: int) -> Job:
-        """See `Queue.hold`."""
-        return self._change(job_id, lambda job: hold_event(job, self._clock.now()))
-
-    def release(self, job_id: int) -> Job:
-        """See `Queue.release`."""
-        return self._change(job_id, lambda job: release_event(job, self._clock.now()))
 
     def claim(self, choose: Choose, lease: Lease) -> Job | None:
         """See `Queue.claim`."""

@@ -11,7 +11,7 @@ from typing import overload
 from fetchml_core.clock import Clock
 from fetchml_core.convert import to_data
 from fetchml_core.errors import FetchError, HostError
-from fetchml_core.jobs.job import Job, JobSpec, Lease, Stop
+from fetchml_core.jobs.job import Job, JobSpec, Lease
 from fetchml_core.jobs.states import State
 
 from .base import (
@@ -25,19 +25,15 @@ from .base import (
     Properties,
     Stored,
     Watch,
-    boot_lease,
-    boot_lease_ended,
 )
+from .engine import Engine
 from .moves import (
     Event,
     advance_event,
     apply,
     claim_event,
-    hold_event,
     refuse_if_moved,
-    release_event,
     same_or_refuse,
-    stop_event,
     submit_event,
     submitted,
     unknown_job,
@@ -51,7 +47,7 @@ PROPERTIES = Properties("sqlite", survives_power_cut=True, several_hosts=False)
 _ROW = "id, record, crc"
 
 
-class SqliteQueue:
+class SqliteQueue(Engine):
     """`fetchml_core.queue.base.Queue` over a database file.
 
     A record that cannot be read is told by whatever has to read it; the other jobs are served.
@@ -69,11 +65,6 @@ class SqliteQueue:
     def properties(self) -> Properties:
         """See `Queue.properties`."""
         return PROPERTIES
-
-    @property
-    def home(self) -> str:
-        """See `Queue.home`."""
-        return ""
 
     # --- for those who submit ---
 
@@ -96,18 +87,6 @@ class SqliteQueue:
         _, last, line, _ = counter(db)
         event = submit_event(last + 1, spec, user, key, self._clock.now(), line)
         return store(db, Stored(key, submitted(event)))
-
-    def stop(self, job_id: int, stop: Stop) -> Job:
-        """See `Queue.stop`."""
-        return self._change(job_id, lambda job: stop_event(job, stop, self._clock.now()))
-
-    def hold(self, job_id: int) -> Job:
-        """See `Queue.hold`."""
-        return self._change(job_id, lambda job: hold_event(job, self._clock.now()))
-
-    def release(self, job_id: int) -> Job:
-        """See `Queue.release`."""
-        return self._change(job_id, lambda job: release_event(job, self._clock.now()))
 
     # --- for workers ---
 
@@ -133,14 +112,6 @@ class SqliteQueue:
             lambda job: advance_event(job, attempt, change, self._clock.now()),
             news=not isinstance(change, Beat),
         )
-
-    def lease(self, worker: str, seconds: float) -> Lease:
-        """See `Queue.lease`."""
-        return boot_lease(self._clock, worker, seconds)
-
-    def lease_ended(self, lease: Lease) -> bool:
-        """See `Queue.lease_ended`."""
-        return boot_lease_ended(self._clock, lease)
 
     # --- for those who look ---
 
