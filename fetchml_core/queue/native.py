@@ -137,7 +137,7 @@ class NativeQueue(Engine):
     def get(self, job_id: int) -> Job:
         """See `Queue.get`."""
         with self._reading():
-            return self._get(job_id)
+            return next(self._with_leases([self._find(job_id)]))
 
     def jobs(
         self, wanted: Filter = ALL, *, newest: bool = False, after: int = 0, limit: int | None = None
@@ -351,9 +351,9 @@ class NativeQueue(Engine):
         return jobs
 
     def _change(self, job_id: int, decide: Callable[[Job], Event | None]) -> Job:
-        """Decide under the lock on what is true now; write the event, if there is one."""
+        """See `Engine._change`. A job that a worker holds comes back with the lease it began with."""
         with self._writing():
-            job = self._get(job_id)
+            job = self._find(job_id)
             job, written = self._write_change(job, decide(job))
         self._settle(written)
         return job
@@ -372,15 +372,13 @@ class NativeQueue(Engine):
 
     def _beat(self, job_id: int, attempt: int, beat: Beat) -> Job:
         with self._writing():
-            job = self._get(job_id)
+            job = self._find(job_id)
             self._advance_event(job, attempt, beat)
             active = {other.id for other in self._live(_ACTIVE)}
             self._beats.write(job_id, attempt, beat.lease.until, active)
             return evolve(job, lease=beat.lease)
 
-    def _get(self, job_id: int) -> Job:
-        if job_id in self._ledger:
-            return next(self._with_leases([self._ledger.get(job_id)]))
+    def _find(self, job_id: int) -> Job:
         found = self._at(job_id)
         if found is None:
             raise unknown_job(job_id)
