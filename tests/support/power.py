@@ -30,11 +30,24 @@ class PowerDisk:
         subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(self.image)], check=True)
 
     def mount(self):
-        """Give it power."""
+        """Give it power.
+
+        A test beside this one may have copied all mounts into a namespace of its own, which keeps the file system
+        that was shut down alive for as long as it lives: mounting again then finds that one.
+        """
+        poll_until(self._mounted_alive, 60, "the disk that was shut down to be let go of")
+
+    def _mounted_alive(self):
         argv = ["mount", "-o", "loop", str(self.image), str(self.folder)]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             missing("root", f"root may not mount a loop device here: {done.stderr.strip()}")
+        try:
+            (self.folder / ".alive").touch()
+        except OSError:
+            self.unmount()
+            return False
+        return True
 
     def cut(self):
         """Take the power away; what was not synced is gone."""
