@@ -1,15 +1,19 @@
 """Where things lie: the one module that knows the names of files and folders on a host.
 
 <base>/                     the profile's worker_base; mode 0700, owned by the account
-server.yaml             the api file: who may do what
-worker.yaml             the worker file
-agent/<build>/          this program, one folder per build
-run/                    locks, the wake-up FIFO, the worker's record and log
+    server.yaml             the api file: who may do what
+    worker.yaml             the worker file
+    agent/<build>/          this program, one folder per build
+    run/                    locks, the wake-up FIFO, the worker's record and log
 <data>/                     the worker file's base_path, else <base>/data
-queue/                  see fetchml_core.queue
-blobs/                  see fetchml_core.snapshot.store
-jobs/<id>/checkpoint/   kept across attempts
-jobs/<id>/<attempt>/    workspace/ (dropped at the end), results/, control/ (log, exit record)
+    queue/                  the native queue; queue.sqlite and queue-files/: see fetchml_core.queue
+    queue-fallback/         with Redis: jobs of the time when it was away, and ids for more
+    home.json               with Redis: the name of this host
+    blobs/                  see fetchml_core.snapshot.store
+    jobs/<id>/checkpoint/   kept across attempts
+    jobs/<id>/<attempt>/    workspace/ (dropped at the end), results/, control/ (log, exit record)
+
+What a queue keeps in its folder stands in its module.
 """
 
 from __future__ import annotations

@@ -46,6 +46,7 @@ def run(cli: Cli, word: str) -> None:
                 "results": reply.results,
                 "checkpoint": reply.checkpoint,
                 "worker": worker_fields(reply.worker),
+                "notes": list(reply.notes),
             }
         )
         return
@@ -79,7 +80,7 @@ def _rows(reply: ShowReply) -> Rows:
         )
     if reply.results:
         yield "results", f"{reply.results} (ml pull {job.id})"
-    for note in (*reply.worker.notes, *reply.worker.idle):
+    for note in (*reply.notes, *reply.worker.notes, *reply.worker.idle):
         yield "note", note
 
 

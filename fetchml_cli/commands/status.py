@@ -84,6 +84,8 @@ def run(
 
 
 def _show(cli: Cli, reply: ListReply, request: ListRequest, host: str) -> None:
+    for note in reply.notes:
+        cli.warn(note)
     rows = [
         job_row(job, reply.why.get(str(job.id), ""), reply.now, user=request.everyone) for job in reply.jobs
     ]
@@ -133,6 +135,7 @@ def _fields(reply: ListReply, client: Client) -> dict[str, object]:
         "worker": worker_fields(reply.worker),
         "jobs": [job_fields(job, reply.why.get(str(job.id), "")) for job in reply.jobs],
         "hidden": reply.hidden,
+        "notes": list(reply.notes),
     }
 
 

@@ -192,7 +192,7 @@ def _show_reply(
     if quiet:
         cli.out.line(str(job.id))
     else:
-        line = f"{ordinal(reply.ahead + 1)} in line"
+        line = "of thousands in line" if reply.ahead is None else f"{ordinal(reply.ahead + 1)} in line"
         cli.out.line(f"job {job.id} {job.state.value} on {host_name(profile, client)} ({line})")
     cli.out.flush()
     if not more and not quiet:

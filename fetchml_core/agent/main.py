@@ -7,6 +7,7 @@ and nothing else.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import queue
 import select
@@ -152,6 +153,12 @@ def serve(
             _converse(talk, base, embedded, os.environ if environ is None else environ)
         except FetchError as error:
             talk.write(ServerSession().failure(0, error))
+        except ClientGoneError:
+            raise
+        except Exception:  # at the end of the interpreter its words would be lost, see `leave`
+            logging.getLogger("fetchml").exception("a bug in the agent")
+            bug = BugError("agent-bug", "the agent failed before it could answer", hint="see what it printed")
+            talk.write(ServerSession().failure(0, bug))
 
 
 def _converse(talk: Conversation, base: Path, embedded: bool, environ: Mapping[str, str]) -> None:  # noqa: FBT001

@@ -8,6 +8,9 @@ knows while the answer is lost, is neither claimed nor changed here.
 Jobs that only Redis knows are out of reach while it is away (``queue-unreachable``), and so are its pause and the keys
 of jobs submitted before. A key that is used again in between makes a second job; `RedisQueue.take_over` ends one of them
 before anybody works on it, unless that had happened already when Redis went.
+
+Beside the files of the folder and of `reserve` there is, while Redis is away, an empty file ``away``: its time is when
+the first process found it so.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import select
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TypeVar
 
@@ -65,6 +69,8 @@ class FallbackQueue:
         self._shared = shared
         self._local = _Folder(folder, clock)
         self._reserve = Reserve(folder)
+        self._away_file = folder / "away"
+        self._answered = False
         self._clock = clock
         self._away: HostError | None = None
         self._ask_again = 0.0
@@ -236,11 +242,11 @@ class FallbackQueue:
             if not _is_away(error):
                 raise
             left = self._reserve.left()
-            said = (
-                f"Redis is away ({error.context}): jobs are accepted and run on this host, {left} more can be",
-            )
-        waiting = len(self._local.jobs())
-        return (*said, f"{waiting} jobs lie on this host until they can move to Redis") if waiting else said
+            alone = f"this host takes jobs on its own ({left} more) and runs them"
+            said = (f"Redis at {error.context} is away{self._since()}: {alone}",)
+        here = len(self._local.jobs())
+        jobs = "1 job lies" if here == 1 else f"{here} jobs lie"
+        return (*said, f"{jobs} on this host until Redis can take them") if here else said
 
     # --- for admins ---
 
@@ -285,10 +291,28 @@ class FallbackQueue:
             answer = call()
         except HostError as error:
             if _is_away(error):
-                self._away, self._ask_again = error, self._clock.boot().seconds + AWAY_S
+                self._note_away(error)
             raise
-        self._away = None
+        if not self._answered:
+            self._answered, self._away = True, None
+            with contextlib.suppress(OSError):
+                self._away_file.unlink()
         return answer
+
+    def _note_away(self, error: HostError) -> None:
+        self._answered, self._away = False, error
+        self._ask_again = self._clock.boot().seconds + AWAY_S
+        with contextlib.suppress(OSError):  # it is for people alone
+            if not self._away_file.exists():
+                self._away_file.touch(mode=0o600)
+
+    def _since(self) -> str:
+        """Since when Redis is away, in words; empty where that is not known."""
+        try:
+            found = self._away_file.stat().st_mtime
+        except OSError:
+            return ""
+        return datetime.fromtimestamp(int(found), timezone.utc).strftime(" since %Y-%m-%dT%H:%M:%SZ")
 
     def _settle(self) -> bool:
         """Move to Redis what waits here, and keep enough ids; say whether Redis answered, where it was asked."""

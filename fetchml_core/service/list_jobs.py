@@ -12,7 +12,7 @@ from fetchml_core.wire.messages import MAX_JOBS, ListReply, ListRequest
 from .context import Context
 from .heal import heal
 from .select import select_jobs
-from .why import why_queued
+from .why import why_paused, why_queued
 
 LAST_CHANGES = 100
 LAST_ENDED = 20
@@ -34,13 +34,16 @@ def run(context: Context, request: ListRequest) -> ListReply:
     else:
         own = _own(queue, unfinished, context.identity.user)
         chosen, hidden = own[-limit:], max(0, len(own) - limit)
-    why = why_queued(unfinished, worker, host.worker.slots, pause=queue.paused(), home=queue.home)
+    pause = queue.paused()
+    why = why_queued(unfinished, worker, host.worker.slots, pause=pause, home=queue.home)
+    moved = (f"{why_paused(pause)} and takes no more jobs",) if pause is not None and pause.moved_to else ()
     return ListReply(
         tuple(chosen),
         worker,
         host.clock.now(),
         {str(job.id): why[job.id] for job in chosen if job.id in why},
         hidden,
+        (*moved, *host.queue_notes()),
     )
 
 

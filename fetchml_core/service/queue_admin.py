@@ -46,6 +46,7 @@ def stats(context: Context, _: Nothing) -> QueueStatsReply:
         pause=_told(pause),
         bytes=_bytes(context),
         home=queue.home,
+        notes=host.queue_notes(),
     )
 
 

@@ -36,6 +36,7 @@ def run(context: Context, request: ShowRequest) -> ShowReply:
         metrics=tuple(last_metrics(places.metrics)) if places else (),
         results=str(places.results) if places else "",
         checkpoint=str(host.data.checkpoint(job.id)) if here else "",
+        notes=host.queue_notes(),
     )
 
 

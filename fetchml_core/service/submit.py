@@ -5,10 +5,11 @@ from __future__ import annotations
 from fetchml_core.config.worker import WorkerConfig
 from fetchml_core.errors import InputError
 from fetchml_core.jobs.checks import check_image, check_name, check_time
-from fetchml_core.jobs.job import JobSpec
+from fetchml_core.jobs.job import Job, JobSpec
+from fetchml_core.jobs.states import State
 from fetchml_core.launcher.environment import check_env_names
 from fetchml_core.launcher.spec import check_words
-from fetchml_core.queue.base import QUEUED, claim_order
+from fetchml_core.queue.base import QUEUED, Queue, claim_order
 from fetchml_core.snapshot.store import BlobStore
 from fetchml_core.units import format_size
 from fetchml_core.wire.messages import SubmitReply, SubmitRequest
@@ -20,6 +21,8 @@ from .why import why_paused
 from .workers import ensure_worker, linger_note
 
 MAX_ARGUMENTS = 100_000
+MOST_IN_LINE = 2_000
+"""Where more are queued, nobody counts those before a new one."""
 
 
 def run(context: Context, request: SubmitRequest) -> SubmitReply:
@@ -40,14 +43,18 @@ def run(context: Context, request: SubmitRequest) -> SubmitReply:
     context.change("jobs:create", about=f"job {spec.name} of snapshot {spec.snapshot[:12]}")
     job = host.queue.submit(spec, user=context.identity.user, key=request.key)
     worker = ensure_worker(host)
-    ahead = sum(
-        1
-        for other in host.queue.jobs(QUEUED)
-        if other.home == job.home and claim_order(other) < claim_order(job)
-    )
     pause = host.queue.paused()
     paused = (f"{why_paused(pause)}; the job waits until ml queue resume",) if pause else ()
-    return SubmitReply(job, ahead, worker, (*paused, *linger_note(host)))
+    notes = (*paused, *host.queue_notes(), *linger_note(host))
+    return SubmitReply(job, _ahead(host.queue, job), worker, notes)
+
+
+def _ahead(queue: Queue, job: Job) -> int | None:
+    """Return how many jobs stand in line before *job*; None where it would take too long to look at all of them."""
+    if queue.counts()[State.QUEUED] > MOST_IN_LINE:
+        return None
+    line = [other for other in queue.jobs(QUEUED) if other.home == job.home]
+    return sum(claim_order(other) < claim_order(job) for other in line)
 
 
 def check_spec(spec: JobSpec, worker: WorkerConfig) -> None:

@@ -186,10 +186,10 @@ class WorkerInfo:
 
 @frozen
 class SubmitReply:
-    """The job, how many stand before it, and the worker that will take it."""
+    """The job, how many stand before it (None: too many to count), and the worker that will take it."""
 
     job: Job
-    ahead: int
+    ahead: int | None
     worker: WorkerInfo
     notes: tuple[str, ...] = ()
 
@@ -211,13 +211,19 @@ class ListRequest:
 
 @frozen
 class ListReply:
-    """Jobs, oldest first, why the queued ones wait, and the host's time (seconds since the epoch)."""
+    """Jobs, oldest first, why the queued ones wait, and the host's time (seconds since the epoch).
+
+    Args:
+        hidden: How many are left out.
+        notes: What people should know of the queue's server.
+    """
 
     jobs: tuple[Job, ...]
     worker: WorkerInfo
     now: float
     why: dict[str, str] = field(factory=dict)
     hidden: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @frozen
@@ -238,7 +244,7 @@ class MetricLine:
 
 @frozen
 class ShowReply:
-    """Everything about one job."""
+    """Everything about one job; *notes* are what people should know of the queue's server."""
 
     job: Job
     now: float
@@ -247,6 +253,7 @@ class ShowReply:
     metrics: tuple[MetricLine, ...] = ()
     results: str = ""
     checkpoint: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @frozen
@@ -412,6 +419,7 @@ class QueueStatsReply:
         pause: The pause, None where there is none.
         bytes: What it takes on the disk; None where that is not known.
         home: The name of this host in a queue that several share; empty in one of its own.
+        notes: What people should know of the queue's server.
     """
 
     type: str
@@ -423,6 +431,7 @@ class QueueStatsReply:
     pause: PauseInfo | None = None
     bytes: int | None = None
     home: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @frozen

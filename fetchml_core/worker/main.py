@@ -85,9 +85,8 @@ def _run(options: argparse.Namespace) -> int:
     lock = _take_lock(host)  # held for life: the end of the process frees it
     _write_record(host, worker_id)
     launcher, name, notes = choose_launcher(host, os.environ)
-    notes = (*notes, *host.queue_notes())
     _write_record(host, worker_id, name, notes)
-    for note in notes:
+    for note in (*notes, *host.queue_notes()):  # the queue's change, so that doors ask for them anew
         log.warning("%s", note)
     log.info("worker %s serves %s with the %s launcher", worker_id, host.queue_path, name)
     image = host.worker.podman_image or DEFAULT_IMAGE

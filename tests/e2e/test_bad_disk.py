@@ -19,8 +19,8 @@ KIB = 1 << 10
 
 @pytest.fixture
 def disk(small_filesystem):
-    """A host's disk of 12 MiB."""
-    return small_filesystem("12m")
+    """A host's disk of 16 MiB: of these the agent takes the half."""
+    return small_filesystem("16m")
 
 
 def fill(disk: Path, leave: int = 0) -> Path:

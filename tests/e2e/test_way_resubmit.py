@@ -31,14 +31,15 @@ def test_upload_cut_in_the_middle(way):
     assert len(host.ml.json("status", "-a")["jobs"]) == 2
 
 
-def _queue_bytes(host):
-    return sum(path.stat().st_size for path in (host.data / "queue").rglob("*") if path.is_file())
+def _submits(host):
+    """How many jobs were written to the queue."""
+    return (host.data / "queue" / "journal").read_bytes().count(b'"e":"submit"')
 
 
 def _cut_after_the_queue_has_it(host, submitting):
     """Cut once the host has queued the job: its answer waits for the worker that is being started."""
-    before = _queue_bytes(host)
-    poll_until(lambda: _queue_bytes(host) > before or submitting.poll() is not None, 30, "a job is queued")
+    before = _submits(host)
+    poll_until(lambda: _submits(host) > before or submitting.poll() is not None, 30, "a job is queued")
     host.proxy.cut()
 
 
@@ -67,8 +68,8 @@ def test_lost_answer_of_a_host_that_goes_away(way):
     host.end_worker()
 
     submitting = host.ml.start("submit", "-q", str(host.script("print('once')\n")))
-    before = _queue_bytes(host)
-    poll_until(lambda: _queue_bytes(host) > before or submitting.poll() is not None, 30, "a job is queued")
+    before = _submits(host)
+    poll_until(lambda: _submits(host) > before or submitting.poll() is not None, 30, "a job is queued")
     host.server.refuse()
     host.server.cut()
     assert submitting.stderr is not None
@@ -91,8 +92,8 @@ def test_killed_submit_is_typed_again(way):
     script = str(host.script("print('once')\n"))
 
     submitting = host.ml.start("submit", script)
-    before = _queue_bytes(host)
-    poll_until(lambda: _queue_bytes(host) > before, 30, "a job is queued")
+    before = _submits(host)
+    poll_until(lambda: _submits(host) > before, 30, "a job is queued")
     submitting.send_signal(signal.SIGKILL)
     submitting.communicate()
 

@@ -168,8 +168,8 @@ def test_json_shapes(way):
         "submit": {"job", "ahead", "worker"},
         "cancel": {"jobs", "ended_before"},
         "wait": {"jobs"},
-        "status": {"host", "user", "now", "worker", "jobs", "hidden"},
-        "show": {"job", "metrics", "results", "checkpoint", "worker"},
+        "status": {"host", "user", "now", "worker", "jobs", "hidden", "notes"},
+        "show": {"job", "metrics", "results", "checkpoint", "worker", "notes"},
         "pull": {"folder", "files", "fetched", "skipped"},
     }
     assert {verb: answer.pop("schema") for verb, answer in answers.items()} == dict.fromkeys(answers, 1)

@@ -13,6 +13,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import pathlib
 import pickle
 import signal
 import traceback
@@ -34,6 +35,9 @@ APPLIES = {
     "short": WRITES | {"sqlite-pwrite64", "sqlite-write"},
 }
 """Which calls a fault can strike."""
+
+_PATHLIB = getattr(pathlib, "_normal_accessor", None)
+"""What `pathlib` calls in place of `os`, before Python 3.11."""
 
 
 class Ended(NamedTuple):
@@ -71,7 +75,11 @@ class Faults:
         for name in APPLIES["kill"] | APPLIES["EIO"]:
             module = fcntl if name == "flock" else os
             if hasattr(module, name):
-                setattr(module, name, self._wrapped(name, getattr(module, name)))
+                real = getattr(module, name)
+                wrapped = self._wrapped(name, real)
+                setattr(module, name, wrapped)
+                if getattr(_PATHLIB, name, None) is real:
+                    setattr(_PATHLIB, name, wrapped)
         self._keep = _wrap_sqlite(self._strikes)
 
     def lift(self) -> None:

@@ -52,6 +52,7 @@ def _fields(reply: QueueStatsReply) -> dict[str, Any]:
         "jobs": reply.counts,
         "oldest_queued": None if reply.oldest is None else rfc3339(reply.oldest),
         "paused": pause_fields(reply.pause),
+        "notes": list(reply.notes),
     }
 
 
@@ -69,6 +70,8 @@ def _rows(reply: QueueStatsReply) -> Iterator[tuple[str, str]]:
         if count or state == "queued":
             since = "" if state != "queued" or reply.oldest is None else ago(reply.oldest, reply.now)
             yield state, f"{count}" + (f", the oldest submitted {since}" if since else "")
+    for note in reply.notes:
+        yield "note", note
 
 
 def _paused(pause: PauseInfo, now: float) -> str:

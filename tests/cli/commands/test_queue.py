@@ -49,6 +49,7 @@ def test_stats_json(world, ml):
         "jobs",
         "oldest_queued",
         "paused",
+        "notes",
     }
     assert len(shown["jobs"]) == 10
     assert (shown["paused"], shown["oldest_queued"]) == (None, None)

@@ -374,6 +374,18 @@ def test_a_bug_in_a_use_case_is_told_without_a_traceback(world, connect, mocker,
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
+def test_a_bug_before_the_first_answer_is_told_too(world, connect, mocker):
+    """Nothing is worse than an agent that ends without a word."""
+    mocker.patch("fetchml_core.agent.main.open_host", side_effect=ZeroDivisionError("hunter2"))
+    peer = connect(world)
+    peer.say(send(Hello("0", "")))
+    error = error_of(peer.hear())
+
+    assert (error.code, error.status) == ("agent-bug", 70)
+    assert b"hunter2" not in peer.raw
+    assert peer.hear() is None
+
+
 @pytest.mark.parametrize(
     ("verb", "args"),
     [

@@ -279,13 +279,23 @@ def test_it_is_said(world):
     assert world.queue.notes() == ()
     world.go()
     world.queue.submit(SPEC, user="anna", key="k")
+    mode, here = world.queue.notes()
 
-    assert world.queue.notes() == (
-        f"Redis is away ({world.server.url()}): jobs are accepted and run on this host, {BLOCK - 1} more can be",
-        "1 jobs lie on this host until they can move to Redis",
-    )
+    assert mode.startswith(f"Redis at {world.server.url()} is away since 20")
+    assert mode.endswith(f": this host takes jobs on its own ({BLOCK - 1} more) and runs them")
+    assert here == "1 job lies on this host until Redis can take them"
+
+
+def test_it_is_said_since_when(world):
+    """Every process tells the moment at which the first one found Redis away, until it was back."""
+    world.go()
+    world.queue.jobs()
+    os.utime(world.folder / "away", (0, 0))
+    assert "is away since 1970-01-01T00:00:00Z: " in world.view().notes()[0]
     world.come()
     assert world.queue.notes() == ()
+    world.go()
+    assert "1970" not in world.view().notes()[0]
 
 
 def test_nobody_waits_at_every_step(world):

@@ -109,6 +109,9 @@ def test_a_moved_queue_is_not_paused_again(world):
         world.ask("queue-pause", QueuePauseRequest())
 
     assert world.host.queue.paused().moved_to == "sqlite"
+    assert world.ask("list", ListRequest()).notes == (
+        "the queue was moved to sqlite by anna and takes no more jobs",
+    )
 
 
 def test_a_check_of_a_good_queue_finds_and_changes_nothing(any_world):

@@ -71,6 +71,16 @@ def test_the_line_is_told(world):
     assert submit(world, world.spec(priority=10), "other").ahead == 0
 
 
+def test_a_long_line_is_not_counted(world, mocker):
+    """Where too many are queued to look at each, nobody says which number the job has."""
+    mocker.patch("fetchml_core.service.submit.MOST_IN_LINE", 3)
+    for number in range(2):
+        world.submit(key=str(number))
+
+    assert submit(world, world.spec(), "third").ahead == 2
+    assert submit(world, world.spec(), "fourth").ahead is None
+
+
 def test_everything_a_specification_may_hold_arrives(world):
     """All that was asked for is in the queue as it was asked for."""
     spec = world.spec(

@@ -99,7 +99,9 @@ def test_stop_leaves_a_foreign_process_alone(world, stranger, capsys):
     assert "no worker runs" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("old", [{"ticks": 1}, {"ticks": 0, "boot_id": "the-boot-before"}], ids=["pid", "boot"])
+@pytest.mark.parametrize(
+    "old", [{"ticks": 1}, {"ticks": 0, "boot_id": "the-boot-before"}], ids=["pid", "boot"]
+)
 def test_stop_waits_for_the_record_of_the_worker_that_lives(tmp_path, old):
     """#9: a worker that has just begun holds the lock, and the record still names the pid of the one before it."""
     world = World(tmp_path / "base")
@@ -116,6 +118,27 @@ def test_stop_waits_for_the_record_of_the_worker_that_lives(tmp_path, old):
     finally:
         foreign.kill()
         foreign.wait()
+
+
+def test_stop_ends_the_worker_that_writes_its_record_late(tmp_path):
+    """#9: the record of the one before is passed over; the one that lives writes its own, and is ended by it."""
+    world = World(tmp_path / "base")
+    before, now = (subprocess.Popen(["sleep", "600"]) for _ in range(2))
+    write_record(world, before.pid)
+    options = ["stop", "--base", str(world.host.base.folder)]
+    try:
+        with world.worker_lives():
+            stop = threading.Thread(target=main, args=(options,), daemon=True)
+            stop.start()
+            stop.join(0.2)
+            write_record(world, now.pid, ticks=0)
+            assert now.wait(10) == -signal.SIGTERM
+        stop.join(10)
+        assert before.poll() is None
+    finally:
+        for process in (before, now):
+            process.kill()
+            process.wait()
 
 
 @pytest.mark.parametrize("worker", ["box1", "box2"])
