@@ -78,6 +78,7 @@ class QueueModel(RuleBasedStateMachine):
         self._temporary = tempfile.TemporaryDirectory(prefix="fetchml-model-")
         self.folder = Path(self._temporary.name)
         self.clock = FakeClock()
+        self.clock.time = 1.7e9  # far enough from 1970 for every jump
         self.views = [self.open_view(self.folder, self.clock) for _ in range(2)]
         self.jobs: dict[int, Expected] = {}
         self.line = 0.0
