@@ -52,7 +52,8 @@ def run(cli: Cli, to: str, *, dry_run: bool = False) -> None:
         cli.show_json(fields | {"moved": not dry_run})
         return
     what = "would be moved" if dry_run else "moved"
-    cli.out.line(f"{reply.jobs} jobs {what} from {reply.source} to {reply.target}")
+    jobs = "1 job" if reply.jobs == 1 else f"{reply.jobs} jobs"
+    cli.out.line(f"{jobs} {what} from {reply.source} to {reply.target}")
     if dry_run:
         return
     for file in reply.files:
