@@ -106,7 +106,7 @@ def test_an_error_takes_the_change_back(open_queue):
 
 
 def test_a_file_that_could_not_be_opened_once_is_tried_again(in_memory, clock):
-    """#3: SQLite opens it for reading then, and would go on so: at most one change hears of it."""
+    """SQLite opens it for reading then, and would go on so: at most one change hears of it."""
     path = in_memory / "queue.sqlite"
     SqliteQueue(path, clock).submit(SPEC, user="anna", key="first")
     heard = set()
@@ -327,7 +327,7 @@ def cut_off(tmp_path, open_queue, path):
 
 @pytest.mark.parametrize("fault", ["kill", "ENOSPC"])
 def test_a_repair_that_is_cut_loses_nothing(cut_off, in_memory, clock, fault):
-    """#2, #3: a kill, or a full disk, at every call of a repair: done again, it finds what the first would have."""
+    """A kill, or a full disk, at every call of a repair: done again, it finds what the first would have."""
     case = in_memory / "case"
 
     def repair(_):
