@@ -123,7 +123,7 @@ def test_disk_fills_while_a_job_runs(ml, disk):
 
     done = ml.run("submit", "job", "--quiet")
     assert (done.returncode, done.stdout) == (0, "1\n")
-    poll_until(lambda: list(disk.rglob("huge")), 20, "the job has begun to write")
+    poll_until(lambda: list(disk.rglob("huge")), "the job has begun to write")
     worker = (disk / "base" / "run" / "worker.json").read_bytes()
     ml.fails(1, "wait", "1")  # with the disk still full
     assert os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize < 256 * KIB
@@ -146,7 +146,7 @@ def test_disk_is_full_when_a_job_would_start(ml, disk):
         "import time, os\nwhile not os.path.exists('/proc/1/no'): time.sleep(0.1)\n"
     )
     ml.ok("submit", "job/first.py")
-    poll_until(lambda: jobs(ml)[0][1] == "running", 20, "the first job runs")
+    poll_until(lambda: jobs(ml)[0][1] == "running", "the first job runs")
     ml.ok("submit", "job")
     ballast = fill(disk)
 

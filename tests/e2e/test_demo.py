@@ -124,7 +124,7 @@ def test_interrupted_demo_leaves_nothing_running(ml, demo, checkout, path_withou
     train.write_text("import time\nprint('started')\ntime.sleep(300)\n", "utf-8")
     process = demo(PATH=path_without_podman)
     log = ml.home.path / ".ml" / "local" / "data" / "jobs" / "1" / "1" / "control" / "log"
-    poll_until(lambda: log.exists() and b"started" in log.read_bytes(), 20, "the job has started")
+    poll_until(lambda: log.exists() and b"started" in log.read_bytes(), "the job has started")
 
     os.killpg(process.pid, signal.SIGINT)
     text = finish(process)

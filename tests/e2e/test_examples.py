@@ -24,7 +24,7 @@ def log_of(ml, job: str) -> str:
 
 def checkpointed(ml, job: str) -> None:
     """Wait until the job has written a checkpoint."""
-    poll_until(lambda: "checkpoint at step" in log_of(ml, job), 30, "the job has written a checkpoint")
+    poll_until(lambda: "checkpoint at step" in log_of(ml, job), "the job has written a checkpoint")
 
 
 def stopped_at(text: str) -> int:
@@ -71,7 +71,7 @@ def test_second_attempt_resumes_from_the_checkpoint_folder(ml, podman_root, imag
     (attempt,) = ml.json("show", job)["job"]["attempts"]
 
     podman_root.run("kill", "--signal", "KILL", attempt["container"])
-    poll_until(lambda: "resumes at step" in log_of(ml, job), 30, "the second attempt has begun")
+    poll_until(lambda: "resumes at step" in log_of(ml, job), "the second attempt has begun")
     shown = ml.json("show", job)["job"]
     ml.ok("cancel", job)
     ml.fails(7, "wait", job)

@@ -133,12 +133,12 @@ def test_a_host_is_cut_off_and_comes_back(boxes):
     here, away, other = boxes
     first = {box: box.submit() for box in boxes}
     long = away.submit(seconds=6.0)
-    poll_until(lambda: long in away.started(), 20, "the long job runs")
+    poll_until(lambda: long in away.started(), "the long job runs")
 
     away.net.cut()
     alone = [away.submit(), away.submit()]
     together = [here.submit(), other.submit()]
-    poll_until(lambda: set(alone) <= set(away.started()), 30, "it works alone")
+    poll_until(lambda: set(alone) <= set(away.started()), "it works alone")
     said = away.ml("status", "-a")
     assert all(str(job) in said for job in alone)
     away.net.join()
@@ -154,8 +154,8 @@ def test_a_host_is_cut_off_and_comes_back(boxes):
     def all_ended():
         return all(here.show(job)["state"] == "succeeded" for job in sorted(owners))
 
-    poll_until(lambda: str(alone[1]) in here.ml("status", "-a"), 30, "it has come back")
-    poll_until(all_ended, 30, "all have ended")
+    poll_until(lambda: str(alone[1]) in here.ml("status", "-a"), "it has come back")
+    poll_until(all_ended, "all have ended")
     for job, box in owners.items():
         attempts = here.show(job)["attempts"]
         assert [attempt["worker"] for attempt in attempts] == [box.folder.name]

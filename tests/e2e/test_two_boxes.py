@@ -76,7 +76,7 @@ def test_two_boxes_share_a_queue(boxes, server, tmp_path):
     assert "is away since" in two.run("status").stderr
     assert "queue-unreachable" in one.fails(1, "show", str(max(jobs))).stderr
     server.start()
-    poll_until(lambda: two.json("status")["notes"] == [], 20, "Redis is asked again")
+    poll_until(lambda: two.json("status")["notes"] == [], "Redis is asked again")
 
     told = one.json("status", "-a")["jobs"]
     assert {job["id"]: (job["state"], job["attempts"][0]["worker"]) for job in told} == {

@@ -119,7 +119,7 @@ def test_background_children_are_gone(way, pair, tmp_path):
     host.ml.ok("wait", str(job))
 
     assert len(host.ml.ok("logs", str(job)).split()) == 4
-    poll_until(lambda: not _processes(f"fetchml-test-{mark}"), 5, "the children are gone")
+    poll_until(lambda: not _processes(f"fetchml-test-{mark}"), "the children are gone")
     assert host.state(job) == "succeeded"
 
 

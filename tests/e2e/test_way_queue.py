@@ -65,7 +65,7 @@ def test_migrate_and_go_on(way):
     assert "sqlite" in host.ml.ok("queue", "migrate", "--to", "sqlite")
     host.ml.fails(1, "submit", str(host.script(HELLO)))
     record = host.base / "run" / "worker.lock"
-    poll_until(lambda: not _held(record), 20, "the worker of the old queue has ended")
+    poll_until(lambda: not _held(record), "the worker of the old queue has ended")
     host.configure(max_workers=2, queue={"type": "sqlite"})
 
     assert host.ml.json("queue", "stats")["paused"]["by"] == "local"

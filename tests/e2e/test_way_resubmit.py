@@ -39,7 +39,7 @@ def _submits(host):
 def _cut_after_the_queue_has_it(host, submitting):
     """Cut once the host has queued the job: its answer waits for the worker that is being started."""
     before = _submits(host)
-    poll_until(lambda: _submits(host) > before or submitting.poll() is not None, 30, "a job is queued")
+    poll_until(lambda: _submits(host) > before or submitting.poll() is not None, "a job is queued")
     host.proxy.cut()
 
 
@@ -69,7 +69,7 @@ def test_lost_answer_of_a_host_that_goes_away(way):
 
     submitting = host.ml.start("submit", "-q", str(host.script("print('once')\n")))
     before = _submits(host)
-    poll_until(lambda: _submits(host) > before or submitting.poll() is not None, 30, "a job is queued")
+    poll_until(lambda: _submits(host) > before or submitting.poll() is not None, "a job is queued")
     host.server.refuse()
     host.server.cut()
     assert submitting.stderr is not None
@@ -93,7 +93,7 @@ def test_killed_submit_is_typed_again(way):
 
     submitting = host.ml.start("submit", script)
     before = _submits(host)
-    poll_until(lambda: _submits(host) > before, 30, "a job is queued")
+    poll_until(lambda: _submits(host) > before, "a job is queued")
     submitting.send_signal(signal.SIGKILL)
     submitting.communicate()
 

@@ -100,14 +100,14 @@ def test_cut_while_following(way, cutter, verb):
     out, said = _heard(following.stdout), _heard(following.stderr)
     for times in (1, 2):
         seen = len(out)
-        poll_until(lambda seen=seen: len(out) > seen + 20, 30, "the log flows")
+        poll_until(lambda seen=seen: len(out) > seen + 20, "the log flows")
         cut()
-        poll_until(lambda times=times: "".join(said).count("connecting again") >= times, 30, "it has noticed")
+        poll_until(lambda times=times: "".join(said).count("connecting again") >= times, "it has noticed")
     seen = len(out)
-    poll_until(lambda: len(out) > seen + 20, 30, "the log flows again")
+    poll_until(lambda: len(out) > seen + 20, "the log flows again")
     host.open(1)
     assert following.wait(60) == 0, said
-    poll_until(lambda: any(line.startswith("last ") for line in out), 10, "all is read")
+    poll_until(lambda: any(line.startswith("last ") for line in out), "all is read")
 
     _check_lines("".join(out[1:] if verb == "submit" else out))
     assert "".join(said).count("the job goes on") == 2
@@ -121,9 +121,9 @@ def test_cut_while_waiting(way):
     passed = host.proxy.down
     waiting = host.ml.start("wait", "last")
     said = _heard(waiting.stderr)
-    poll_until(lambda: _has_asked(host.proxy, passed), 30, "it waits")
+    poll_until(lambda: _has_asked(host.proxy, passed), "it waits")
     host.proxy.cut()
-    poll_until(lambda: "connecting again" in "".join(said), 10, "it has noticed")
+    poll_until(lambda: "connecting again" in "".join(said), "it has noticed")
     host.open(job)
     assert waiting.wait(60) == 1
 
@@ -136,11 +136,11 @@ def test_host_away_for_a_while(way, verb):
     host.until_prints(job, "ready")
     watching = host.ml.start(*verb.split(), str(job))
     said = _heard(watching.stderr)
-    poll_until(lambda: host.server.connections() == 1, 30, "it is connected")
+    poll_until(lambda: host.server.connections() == 1, "it is connected")
     time.sleep(1)  # let it ask
     host.server.refuse()
     host.server.cut()
-    poll_until(lambda: "connecting again in 2 s" in "".join(said), 30, "it has tried in vain")
+    poll_until(lambda: "connecting again in 2 s" in "".join(said), "it has tried in vain")
     host.server.restart()
     host.open(job)
 
@@ -154,11 +154,11 @@ def test_wait_runs_out_while_the_host_is_away(way):
     host.until_prints(job, "ready")
     waiting = host.ml.start("wait", str(job), "--timeout", "3s")
     said = _heard(waiting.stderr)
-    poll_until(lambda: host.server.connections() == 1, 30, "it is connected")
+    poll_until(lambda: host.server.connections() == 1, "it is connected")
     time.sleep(1)
     host.server.refuse()
     host.server.cut()
-    poll_until(lambda: "connecting again in 2 s" in "".join(said), 30, "it has tried in vain")
+    poll_until(lambda: "connecting again in 2 s" in "".join(said), "it has tried in vain")
     host.server.restart()
 
     assert waiting.wait(30) == 9, said
@@ -188,7 +188,7 @@ def test_ended_without_a_worker(way, pair):
     host.until_prints(job, "ready")
     host.end_worker(signal.SIGKILL)
     host.open(job)
-    poll_until((host.attempt(job) / "control" / "exit.json").exists, 20, "the job has ended")
+    poll_until((host.attempt(job) / "control" / "exit.json").exists, "the job has ended")
 
     host.ml.fails(1, "wait", str(job), "--timeout", "30s")
 
@@ -211,7 +211,7 @@ def test_worker_told_to_end(way, pair):
     host.end_worker(signal.SIGTERM)
     log = host.attempt(job) / "control" / "log"
     size = log.stat().st_size
-    poll_until(lambda: log.stat().st_size > size, 5, "the job goes on printing")
+    poll_until(lambda: log.stat().st_size > size, "the job goes on printing")
 
     following = host.ml.start("logs", "-f", str(job))
     host.open(job)
@@ -229,17 +229,17 @@ def test_killed_agent(way, pair):
     host.until_prints(job, "ready")
     following = host.ml.start("logs", "-f", str(job))
     out, said = _heard(following.stdout), _heard(following.stderr)
-    poll_until(lambda: len(out) > 5, 30, "the log flows")
+    poll_until(lambda: len(out) > 5, "the log flows")
 
     agents = _agents(host, following.pid)
     for pid in agents:
         os.kill(pid, signal.SIGKILL)
-    poll_until(lambda: "connecting again" in "".join(said), 30, "it has noticed")
+    poll_until(lambda: "connecting again" in "".join(said), "it has noticed")
     host.open(job)
 
     assert agents
     assert following.wait(60) == 0, said
-    poll_until(lambda: out[-1].startswith("last "), 10, "all is read")
+    poll_until(lambda: out[-1].startswith("last "), "all is read")
     _check_lines("".join(out))
 
 
@@ -273,7 +273,7 @@ def test_lost_link_for_good(way):
     cli = evolve(fake_cli(host.ml.home.path, **host.ml.env), clock=clock)
 
     def leave():
-        poll_until(lambda: _has_asked(host.proxy, passed), 30, "it follows")
+        poll_until(lambda: _has_asked(host.proxy, passed), "it follows")
         host.proxy.close()
 
     leaving = threading.Thread(target=leave)

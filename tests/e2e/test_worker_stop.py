@@ -14,7 +14,7 @@ def test_stopped_worker_leaves_its_job_to_the_next(ml, podman_root, image_python
     script.write_text("import time\nprint('began', flush=True)\ntime.sleep(4)\nprint('ended')\n", "utf-8")
     base = ml.home.path / ".ml" / "local"
     job = ml.ok("submit", "-q", str(script)).strip()
-    poll_until(lambda: "began" in ml.ok("logs", "--no-follow", job), 20, "the job has begun")
+    poll_until(lambda: "began" in ml.ok("logs", "--no-follow", job), "the job has begun")
 
     argv = [sys.executable, "-m", "fetchml_core.worker.main", "stop", "--base", str(base)]
     subprocess.run(argv, env=ml.env, cwd=ml.cwd, check=True, timeout=30)

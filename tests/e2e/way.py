@@ -138,15 +138,15 @@ class Way:
 
     def until(self, job: int, *states: str, timeout: float = 30) -> None:
         """Wait until the job is in one of *states*."""
-        poll_until(lambda: self.state(job) in states, timeout, f"job {job} is {' or '.join(states)}")
+        poll_until(lambda: self.state(job) in states, f"job {job} is {' or '.join(states)}", timeout=timeout)
 
     def until_prints(self, job: int, text: str, timeout: float = 30) -> None:
         """Wait until the job has printed *text*."""
         log = self.attempt(job) / "control"
         poll_until(
             lambda: any(text.encode() in path.read_bytes() for path in log.glob("log*")),
-            timeout,
             f"job {job} prints {text!r}",
+            timeout=timeout,
         )
 
     def attempt(self, job: int, number: int = 1) -> Path:
@@ -165,7 +165,7 @@ class Way:
         """Send the worker a signal and wait until it is gone; returns its pid."""
         pid = self.worker_pid()
         os.kill(pid, number)
-        poll_until(lambda: not _lives(pid), 15, f"worker {pid} has ended")
+        poll_until(lambda: not _lives(pid), f"worker {pid} has ended")
         return pid
 
     def blobs(self) -> set[str]:

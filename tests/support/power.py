@@ -35,7 +35,7 @@ class PowerDisk:
         A test beside this one may have copied all mounts into a namespace of its own, which keeps the file system
         that was shut down alive for as long as it lives: mounting again then finds that one.
         """
-        poll_until(self._mounted_alive, 60, "the disk that was shut down to be let go of")
+        poll_until(self._mounted_alive, "the disk that was shut down to be let go of", timeout=60)
 
     def _mounted_alive(self):
         argv = ["mount", "-o", "loop", str(self.image), str(self.folder)]
@@ -63,9 +63,7 @@ class PowerDisk:
     def unmount(self):
         """Let go of it; the agent of a command that has just ended may hold it for a moment."""
         argv = ["umount", str(self.folder)]
-        poll_until(
-            lambda: subprocess.run(argv, capture_output=True, check=False).returncode == 0, 10, "umount"
-        )
+        poll_until(lambda: subprocess.run(argv, capture_output=True, check=False).returncode == 0, "umount")
 
 
 @pytest.fixture

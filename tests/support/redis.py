@@ -53,7 +53,7 @@ class RedisServer:
         """Start it and wait until it answers."""
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(self._argv, stdout=log, stderr=log)
-        poll_until(self._answers, 10, "redis-server")
+        poll_until(self._answers, "redis-server")
 
     def kill(self) -> None:
         """Kill it in the middle of whatever it does."""

@@ -114,9 +114,7 @@ class Sshd:
         assert program is not None
         argv = [program, "-D", "-f", str(config), "-E", str(self.log)]
         self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, cwd="/")
-        poll_until(
-            self._listens, 10, f"sshd listens; {self.log.read_text('utf-8') if self.log.exists() else ''}"
-        )
+        poll_until(self._listens, f"sshd listens; {self.log.read_text('utf-8') if self.log.exists() else ''}")
         return self
 
     def stop(self) -> None:
@@ -150,7 +148,7 @@ class Sshd:
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        poll_until(lambda: not self._connections(), 5, "the connections are gone")
+        poll_until(lambda: not self._connections(), "the connections are gone")
         return len(pids)
 
     def connections(self) -> int:

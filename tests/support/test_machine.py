@@ -59,7 +59,7 @@ def test_inodes_run_out(small_filesystem):
 def test_poll_until_names_what_it_waits_for():
     """The failure says what did not happen."""
     with pytest.raises(AssertionError, match="hell freezes"):
-        poll_until(lambda: False, 0.1, "hell freezes")
+        poll_until(lambda: False, "hell freezes", timeout=0.1)
 
 
 def test_free_port_is_free():
@@ -112,7 +112,6 @@ def test_detached_process_is_found_and_ended():
     # Its environment is there a moment after Popen returns.
     poll_until(
         lambda: process.pid in [found.pid for found in processes_with("FETCHML_TEST_X", "y")],
-        5,
         "it is found",
     )
     assert process.pid in [found.pid for found in processes_with(VARIABLE, run_id())]

@@ -13,13 +13,13 @@ T = TypeVar("T")
 _STEP_S = 0.05
 
 
-def poll_until(condition: Callable[[], T], timeout: float = 10.0, what: str = "") -> T:
+def poll_until(condition: Callable[[], T], what: str = "", *, timeout: float = 30.0) -> T:
     """Ask every 50 ms until the answer is true, and return it.
 
     Args:
         condition: Called at least once.
-        timeout: Seconds.
         what: What is waited for; stands in the failure.
+        timeout: Seconds; the usual ones are for a machine that does other things beside.
 
     Raises:
         AssertionError: When the time is over.

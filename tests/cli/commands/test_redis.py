@@ -57,7 +57,7 @@ def test_away_and_back(box, redis_server, run_verb):
         def is_back():
             return json.loads(run_verb("status", "--json").out)["notes"] == []
 
-        poll_until(is_back, 5 * AWAY_S, "Redis is asked again")
+        poll_until(is_back, "Redis is asked again", timeout=5 * AWAY_S)
         assert json.loads(run_verb("queue", "stats", "--json").out)["jobs"]["queued"] == 2
 
 

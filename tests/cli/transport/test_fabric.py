@@ -126,8 +126,8 @@ def test_nothing_left(reachable, home, connect):
     with pytest.raises(UnreachableError):
         connect(reachable, ECHO)
 
-    poll_until(lambda: set(threading.enumerate()) <= before, 5)
-    poll_until(lambda: reachable.connections() == 0, 5)
+    poll_until(lambda: set(threading.enumerate()) <= before)
+    poll_until(lambda: reachable.connections() == 0)
 
 
 def test_key_refused(sshd, home, connect, tmp_path):

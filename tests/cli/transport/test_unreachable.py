@@ -83,7 +83,7 @@ def test_no_answer(connect, server):
     error = error_of(connect, host="127.0.0.1", port=server(), timeout=1)
 
     assert error.code == "ssh-timeout"
-    assert time.monotonic() - begin < 8
+    assert time.monotonic() - begin < 30
 
 
 def test_slow_drip(connect, server):
@@ -92,7 +92,7 @@ def test_slow_drip(connect, server):
     error = error_of(connect, host="127.0.0.1", port=server(b"SSH-2.0-x\r\n" + b"\0" * 3), timeout=1)
 
     assert error.code == "ssh-timeout"
-    assert time.monotonic() - begin < 8
+    assert time.monotonic() - begin < 30
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from tests.core.config.rules_support import HASH, OTHER, only, problems, told
+from tests.support.effort import calls_of
 
 KNOWN = (
     "known: jobs, experiments, datasets, jupyter, vllm, each alone or with :read, :create, :update, :delete"
@@ -171,16 +170,12 @@ def long_file(users):
 
 
 def test_rules_stay_linear():
-    """Twice the users take about twice the time; the bound is wide, as a test's machine has other work."""
+    """Four times the users take four times the work."""
 
-    def measure(users):
+    def effort(users):
         text = long_file(users)
-        start = time.process_time()
-        problems(text)
-        return time.process_time() - start
+        return calls_of(lambda: problems(text))
 
-    measure(10)
-    small = min(measure(300) for _ in range(3))
-    large = min(measure(1200) for _ in range(2))
+    effort(10)  # what is read once in a process
 
-    assert large < small * 4 * 2
+    assert effort(1200) < effort(300) * 4 * 1.2

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from fetchml_core.config.findings import Place
 from fetchml_core.config.source import SourceError
 from fetchml_core.config.toml_loader import MAX_TOML, find_places, parse_toml
+from tests.support.effort import seconds_not_minutes
 
 
 def test_places():
@@ -56,21 +55,17 @@ def test_a_scan_is_no_parser():
 )
 def test_refused(text, code, line):
     """What is refused is refused in no time, with its line where it has one."""
-    started = time.process_time()
-    with pytest.raises(SourceError) as caught:
+    with seconds_not_minutes(), pytest.raises(SourceError) as caught:
         parse_toml(text)
 
     assert (caught.value.code, caught.value.place.line) == (code, line)
-    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize("value", ["0x" + "f" * 250_000, f"'{'b' * 250_000}'", "[" + "'b'," * 60_000 + "]"])
 def test_long_values_take_no_time(value):
     """Looking for long keys is linear in a long word."""
-    started = time.process_time()
-    parse_toml(f"a = {value}")
-
-    assert time.process_time() - started < 2
+    with seconds_not_minutes():
+        parse_toml(f"a = {value}")
 
 
 def test_giant_numbers_fit_no_option():

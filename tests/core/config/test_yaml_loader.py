@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from fetchml_core.config.findings import Place, Report
 from fetchml_core.config.node import PURE_BYTES
 from fetchml_core.config.source import SourceError
 from fetchml_core.config.yaml_loader import parse_yaml
+from tests.support.effort import seconds_not_minutes
 
 PARSERS = pytest.mark.parametrize("pure", [True, False], ids=["pure", "compiled"])
 BOMB = "a0: &a0 [x,x]\n" + "".join(f"a{i + 1}: &a{i + 1} [*a{i},*a{i}]\n" for i in range(30))
@@ -133,12 +132,10 @@ def test_windows_line_ends(pure):
 def test_keys_are_bounded(pure):
     """A file of nothing but keys is refused, in the time of an ordinary file."""
     text = "".join(f"k{i}: 1\n" for i in range(250_000))
-    started = time.process_time()
-    with pytest.raises(SourceError) as caught:
+    with seconds_not_minutes(), pytest.raises(SourceError) as caught:
         parse_yaml(text[: PURE_BYTES if pure else None], Report("f"), pure=pure)
 
     assert caught.value.code == "too-many-keys"
-    assert time.process_time() - started < 8  # 1.3 s on two idle cores
 
 
 def test_the_pure_parser_reads_less():

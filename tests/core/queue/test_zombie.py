@@ -74,7 +74,7 @@ def zombie():
         os.close(say_answer)
         assert os.read(ready, 1) == b"!"
         os.close(ready)
-        poll_until(lambda: read_stat(pid).state == "T", 10, "the worker is stopped")
+        poll_until(lambda: read_stat(pid).state == "T", "the worker is stopped")
         return pid, answer
 
     yield make
@@ -90,9 +90,7 @@ def test_a_zombie_is_fenced_out(kind, tmp_path, zombie):
     queue = open_queue(kind, path, Clock())
     queue.submit_array([SPEC] * JOBS, user="anna", key="all")
     pid, answer = zombie(kind, path)
-    poll_until(
-        lambda: all(queue.lease_ended(job.lease) for job in queue.jobs()), 30, "all its leases have ended"
-    )
+    poll_until(lambda: all(queue.lease_ended(job.lease) for job in queue.jobs()), "all its leases have ended")
     for job in queue.jobs():
         queue.advance(job.id, 1, Requeued(LOST))
     half = [queue.claim(first, queue.lease("other", 600)).id for _ in range(JOBS // 2)]

@@ -58,9 +58,9 @@ def test_the_end_of_a_job_is_heard_of_not_asked_for(any_world, mocker, verb):
     args = WaitRequest((str(job.id),)) if verb == "wait" else LogsRequest(str(job.id), follow=True)
     waiting = threading.Thread(target=world.ask, args=(verb, args, talk), daemon=True)
     waiting.start()
-    poll_until(lambda: talk.waits > 0, 10)
+    poll_until(lambda: talk.waits > 0)
     other.host.queue.claim(lambda jobs: jobs[0], LEASE)
-    poll_until(lambda: talk.items[-1].job.state is State.STARTING, 10)
+    poll_until(lambda: talk.items[-1].job.state is State.STARTING)
     other.host.queue.advance(1, 1, Finished(Outcome(State.SUCCEEDED)))
     waiting.join(10)
 

@@ -19,7 +19,7 @@ from tests.support.wait import poll_until
 ENGINES = ("native", "sqlite", "filesystem")
 JOBS = 50
 RETRIES = 2
-SOON_S = 5.0
+SOON_S = 20.0
 GONE = Launched("process", pid=4_000_000, start_ticks=1)
 LOST = Outcome(State.LOST, "worker died", failure="infrastructure")
 
@@ -68,7 +68,7 @@ def judge(serving, jobs):
         serving.worker._turn()
         return not any(job.state.active for job in queue.jobs() if job.id in ids)
 
-    poll_until(over, SOON_S, "all are judged")
+    poll_until(over, "all are judged", timeout=SOON_S)
     return [queue.get(job.id) for job in jobs]
 
 

@@ -77,7 +77,7 @@ def test_a_time_limit_holds_while_redis_is_away(serving, server):
     serving.until(lambda: ran.exists() and serving.host.queue.get(job.id).state is State.RUNNING)
     launch = serving.host.queue.get(job.id).attempt.launch
     server.kill()
-    poll_until(lambda: not serving.launcher.alive(launch), 20, "it is ended")
+    poll_until(lambda: not serving.launcher.alive(launch), "it is ended")
     server.start()
     job = ended(serving, job)
 

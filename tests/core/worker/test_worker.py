@@ -364,7 +364,7 @@ def test_a_real_worker_is_killed_and_its_job_taken_up(world, serve):
         argv, env=dict(os.environ), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     log = world.host.data.attempt(1, 1).control / "log"
-    poll_until(lambda: log.exists() and "ready" in log.read_text(), 30, "the job has begun")
+    poll_until(lambda: log.exists() and "ready" in log.read_text(), "the job has begun")
     process.kill()
     process.wait(10)
     assert not worker_alive(world.host)
@@ -729,7 +729,6 @@ def test_a_whole_worker_process_ends_on_sigterm(world):
             world.host.base.worker_record.exists()
             and b'"ready":true' in world.host.base.worker_record.read_bytes().replace(b" ", b"")
         ),
-        20,
     )
     done = subprocess.run(
         [sys.executable, "-m", "fetchml_core.worker.main", "stop", "--base", str(world.host.base.folder)],
