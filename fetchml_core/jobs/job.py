@@ -13,11 +13,19 @@ from .states import State
 
 @frozen
 class Resources:
-    """What one job may use; None takes the worker's default."""
+    """What one job may use; None takes the worker's default.
+
+    Args:
+        cpus: Cores.
+        memory: Bytes.
+        gpus: How many GPUs, or slots of GPUs where they are shared.
+        gpu_memory: Bytes that each of them must have in all.
+    """
 
     cpus: float | None = None
     memory: int | None = None
     gpus: int = 0
+    gpu_memory: int | None = None
 
 
 @frozen
@@ -76,6 +84,7 @@ class Launched:
         cpus: What the job was given, in cores; 0 where nothing limits it.
         memory: Likewise, in bytes.
         boot_id: The boot that *start_ticks* counts in; empty where it is not known.
+        gpus: UUIDs of the GPUs that it was given; one that is shared may stand here for several jobs.
     """
 
     launcher: str
@@ -90,6 +99,7 @@ class Launched:
     cpus: float = 0.0
     memory: int = 0
     boot_id: str = ""
+    gpus: tuple[str, ...] = ()
 
 
 @frozen
