@@ -10,7 +10,7 @@ import typer
 
 from fetchml_cli.commands.common import JobArgument, JsonOption, ProfileOption, connect
 from fetchml_cli.lazy import new_app
-from fetchml_cli.output.jobs import ending, job_fields, ran, waited, worker_fields
+from fetchml_cli.output.jobs import ending, gpus_asked, job_fields, ran, waited, worker_fields
 from fetchml_cli.output.times import ago, rfc3339
 from fetchml_core.jobs.job import Attempt, Job
 from fetchml_core.units import format_duration, format_size
@@ -103,7 +103,7 @@ def _asked(job: Job) -> Rows:
     wanted = [
         f"{spec.resources.cpus:g} CPUs" if spec.resources.cpus else "",
         format_size(spec.resources.memory) if spec.resources.memory else "",
-        f"{spec.resources.gpus} GPUs" if spec.resources.gpus else "",
+        gpus_asked(spec.resources),
         f"at most {format_duration(spec.time_limit)}" if spec.time_limit else "",
     ]
     if any(wanted):
@@ -119,6 +119,8 @@ def _tried(attempt: Attempt) -> Rows:
         yield "  image", launch.image_digest
     if launch and (launch.cpus or launch.memory):
         yield "  limits", f"{launch.cpus:g} CPUs, {format_size(launch.memory)} of memory"
+    if launch and launch.gpus:
+        yield "  GPUs", ", ".join(launch.gpus)
     if launch and launch.enforced:
         yield "  enforced", ", ".join(launch.enforced)
     if launch and launch.not_enforced:

@@ -118,7 +118,12 @@ def make_spec(tree: TreePlan, found: Scan, arguments: tuple[str, ...], wish: Wis
         cwd=tree.start,
         env=dict(pair.split("=", 1) for pair in wish.env),
         image=wish.image,
-        resources=Resources(wish.cpus, parse_size(wish.memory) if wish.memory else None, wish.gpus),
+        resources=Resources(
+            wish.cpus,
+            parse_size(wish.memory) if wish.memory else None,
+            wish.gpus,
+            parse_size(wish.gpu_memory) if wish.gpu_memory else None,
+        ),
         priority=wish.priority,
         time_limit=parse_duration(wish.time) if wish.time else None,
         git=found.git,

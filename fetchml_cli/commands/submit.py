@@ -46,7 +46,10 @@ def submit(
     name: Annotated[
         str, typer.Option(metavar="NAME", help="Name of the job; default: that of the script or folder.")
     ] = "",
-    gpus: Annotated[int, typer.Option(min=0, metavar="N", help="GPUs.")] = 0,
+    gpus: Annotated[int, typer.Option(min=0, metavar="N", help="GPUs, each a different one.")] = 0,
+    gpu_memory: Annotated[
+        str, typer.Option(metavar="SIZE", help="Memory that each of them must have in all, as in 16g.")
+    ] = "",
     cpus: Annotated[
         float | None, typer.Option(metavar="N", help="CPUs; default and ceiling: the host's podman_cpus.")
     ] = None,
@@ -91,7 +94,7 @@ def submit(
     Exit status: 0 queued (with --wait or --follow: succeeded; 1 failed or lost, 7 cancelled, 8 its --time was
     reached); 2 usage; 3 configuration; 4 permission; 6 host out of reach; 130 detached.
     """
-    wish = Wish(name, gpus, cpus, memory, priority, time, tuple(env or ()), image)
+    wish = Wish(name, gpus, cpus, memory, gpu_memory, priority, time, tuple(env or ()), image)
     return run(
         ctx.obj.configured(profile=profile, json=as_json),
         path,

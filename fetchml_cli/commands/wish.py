@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from attrs import field, frozen
 
 from fetchml_core.errors import InputError
-from fetchml_core.jobs.checks import check_image, check_name, check_time
+from fetchml_core.jobs.checks import check_gpus, check_image, check_name, check_time
 from fetchml_core.units import parse_duration, parse_size
 
 
@@ -20,6 +20,7 @@ class Wish:
     gpus: int = 0
     cpus: float | None = None
     memory: str = ""
+    gpu_memory: str = ""
     priority: int = 5
     time: str = ""
     env: tuple[str, ...] = field(default=(), repr=False)
@@ -32,6 +33,8 @@ def check_wish(wish: Wish) -> None:
         check_time(parse_duration(wish.time) if wish.time else None, wish.time)
     with _typed("--memory", wish.memory):
         parse_size(wish.memory or "1g")
+    with _typed("--gpu-memory", wish.gpu_memory):
+        check_gpus(wish.gpus, parse_size(wish.gpu_memory) if wish.gpu_memory else None)
     if wish.name:
         check_name(wish.name)
     check_image(wish.image)

@@ -9,7 +9,8 @@ from typing import Any
 
 from fetchml_cli.output.table import Cell, Column, Row, span, state
 from fetchml_cli.output.times import rfc3339
-from fetchml_core.jobs.job import Attempt, Job, Launched, Outcome, Stop
+from fetchml_core.jobs.job import Attempt, Job, Launched, Outcome, Resources, Stop
+from fetchml_core.units import format_size
 from fetchml_core.wire.messages import WorkerInfo
 
 COLUMNS = (
@@ -63,15 +64,23 @@ def ran(job: Job, now: float) -> float | None:
 
 
 def where_or_why(job: Job, why: str) -> str:
-    """Return what the last column says: the first blocker, what does not hold, or why it ended."""
+    """Return what the last column says: the first blocker, the GPUs and what does not hold, or why it ended."""
     if job.state.final:
         return ending(job)
     if job.state.active:
         launch = job.attempt.launch if job.attempt else None
         if job.stop is not None:
             return wish(job.stop)
-        return weakness(launch) if launch else ""
+        return "; ".join(word for word in (why, weakness(launch) if launch else "") if word)
     return why
+
+
+def gpus_asked(wanted: Resources) -> str:
+    """Return in a few words which GPUs a job asked for, empty for none."""
+    if not wanted.gpus:
+        return ""
+    memory = f" with {format_size(wanted.gpu_memory)} each" if wanted.gpu_memory else ""
+    return f"{wanted.gpus} {'GPU' if wanted.gpus == 1 else 'GPUs'}{memory}"
 
 
 def weakness(launch: Launched) -> str:
@@ -113,6 +122,7 @@ def job_fields(job: Job, why: str = "") -> dict[str, Any]:
             "cpus": spec.resources.cpus,
             "memory": spec.resources.memory,
             "gpus": spec.resources.gpus,
+            "gpu_memory": spec.resources.gpu_memory,
         },
         "time_limit": spec.time_limit,
         "snapshot": {
@@ -146,6 +156,7 @@ def attempt_fields(attempt: Attempt) -> dict[str, Any]:
         "image_digest": launch.image_digest if launch else None,
         "cpus": launch.cpus or None if launch else None,
         "memory": launch.memory or None if launch else None,
+        "gpus": list(launch.gpus) if launch else [],
         "enforced": list(launch.enforced) if launch else [],
         "not_enforced": list(launch.not_enforced) if launch else [],
         "outcome": None if attempt.outcome is None else outcome_fields(attempt.outcome),

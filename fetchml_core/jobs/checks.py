@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from fetchml_core.errors import InputError
+from fetchml_core.units import format_size
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", re.ASCII)
 # what Podman takes as an image: never an option, a path or a transport (docker-archive:, dir:)
@@ -52,4 +53,26 @@ def check_time(seconds: float | None, typed: str = "") -> None:
             "a job needs more time than none",
             context=f"--time {typed or f'{seconds:g}s'}",
             hint="leave --time out for no limit, or write it like 30m",
+        )
+
+
+def check_gpus(gpus: int, memory: int | None) -> None:
+    """Raise InputError ``bad-gpus`` or ``bad-gpu-memory`` for GPUs that no host could give; None is no wish."""
+    if gpus < 0:
+        raise InputError("bad-gpus", "a job cannot have fewer than no GPUs", context=f"--gpus {gpus}")
+    if memory is None:
+        return
+    if memory <= 0:
+        raise InputError(
+            "bad-gpu-memory",
+            "a GPU has more than no memory",
+            context=f"--gpu-memory {memory}",
+            hint="leave --gpu-memory out where any GPU will do",
+        )
+    if gpus == 0:
+        raise InputError(
+            "gpu-memory-without-gpus",
+            "--gpu-memory says how big each of a job's GPUs must be, and this job asks for none",
+            context=f"--gpu-memory {format_size(memory)}",
+            hint="--gpus 1",
         )

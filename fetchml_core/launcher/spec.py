@@ -105,12 +105,12 @@ def _positive(_: LaunchSpec, attribute: Attribute[Any], number: Any) -> None:
         raise InputError("bad-limit", f"{attribute.name} must be above 0", context=str(number))
 
 
-def _no_gpus(_: LaunchSpec, __: Attribute[Any], gpus: Any) -> None:
-    if gpus != 0:
+def _no_gpus(_: LaunchSpec, __: Attribute[Any], gpus: tuple[str, ...]) -> None:
+    if gpus:
         raise InputError(
             "gpus-not-supported",
             "GPU jobs cannot run yet: nothing here proves that a job really gets its GPU",
-            context=f"--gpus {gpus}",
+            context=f"--gpus {len(gpus)}",
             hint="submit without --gpus",
         )
 
@@ -137,7 +137,7 @@ class LaunchSpec:
         results: Path in the container.
         pids_limit: Limit, in processes and threads.
         log_limit: How many bytes of output are kept.
-        gpus: 0; more is refused.
+        gpus: UUIDs of the GPUs that it gets; any is refused.
     """
 
     job_id: int = field(validator=_positive)
@@ -157,7 +157,7 @@ class LaunchSpec:
     results: str = field(default="/results", validator=_inside_path)
     pids_limit: int = field(default=PIDS_LIMIT, validator=_positive)
     log_limit: int = field(default=LOG_LIMIT, validator=_positive)
-    gpus: int = field(default=0, validator=_no_gpus)
+    gpus: tuple[str, ...] = field(default=(), validator=_no_gpus)
 
     @property
     def control(self) -> Path:

@@ -9,10 +9,11 @@ from fetchml_core.jobs.states import FINAL
 from fetchml_core.queue.base import UNFINISHED, Filter, Queue
 from fetchml_core.wire.messages import MAX_JOBS, ListReply, ListRequest
 
+from .blockers import why_paused
 from .context import Context
 from .heal import heal
 from .select import select_jobs
-from .why import why_paused, why_queued
+from .why import why
 
 LAST_CHANGES = 100
 LAST_ENDED = 20
@@ -35,13 +36,13 @@ def run(context: Context, request: ListRequest) -> ListReply:
         own = _own(queue, unfinished, context.identity.user)
         chosen, hidden = own[-limit:], max(0, len(own) - limit)
     pause = queue.paused()
-    why = why_queued(unfinished, worker, host.worker.slots, pause=pause, home=queue.home)
+    reasons = why(host, unfinished, worker, {job.id for job in chosen})
     moved = (f"{why_paused(pause)} and takes no more jobs",) if pause is not None and pause.moved_to else ()
     return ListReply(
         tuple(chosen),
         worker,
         host.clock.now(),
-        {str(job.id): why[job.id] for job in chosen if job.id in why},
+        {str(job_id): reason for job_id, reason in reasons.items()},
         hidden,
         (*moved, *host.queue_notes()),
     )

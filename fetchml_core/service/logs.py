@@ -14,7 +14,7 @@ from .context import Context
 from .heal import heal
 from .news import Every, QueueNews
 from .select import select_one
-from .why import why_queued
+from .why import why
 from .workers import worker_info
 
 POLL_S = 0.02
@@ -69,19 +69,17 @@ class _Follower:
     def tell(self, job: Job) -> None:
         """Send news when the job's state, attempt or reason to wait has changed."""
         host = self._context.host
-        why = ""
+        reason = ""
         if not job.state.final and not job.state.active:
             worker = worker_info(host)
             if not worker.alive and not self._worker.alive:
                 worker = self._worker
-            unfinished, pause = host.queue.jobs(UNFINISHED), host.queue.paused()
-            reasons = why_queued(unfinished, worker, host.worker.slots, pause=pause, home=host.queue.home)
-            why = reasons.get(job.id, "")
-            why += f"; {worker.hint}" if worker.hint else ""
-        news = (job.state, len(job.attempts), why)
+            reason = why(host, host.queue.jobs(UNFINISHED), worker, {job.id}).get(job.id, "")
+            reason += f"; {worker.hint}" if worker.hint else ""
+        news = (job.state, len(job.attempts), reason)
         if news != self._told:
             self._told = news
-            self._context.talk.item(JobNews(job, why))
+            self._context.talk.item(JobNews(job, reason))
 
     def send(self, job: Job) -> bool:
         """Send what is new; say whether there may be more at once."""

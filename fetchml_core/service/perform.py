@@ -30,6 +30,7 @@ from . import (
     snapshot,
     submit,
     wait,
+    why,
 )
 from .context import Context, Conversation
 from .host import Host
@@ -49,6 +50,7 @@ USE_CASES: dict[str, UseCase] = {
     "submit": UseCase("jobs:create", submit.run),
     "list": UseCase("jobs:read", list_jobs.run),
     "show": UseCase("jobs:read", show.run),
+    "why": UseCase("jobs:read", why.run),
     "logs": UseCase("jobs:read", logs.run),
     "wait": UseCase("jobs:read", wait.run),
     "results": UseCase("jobs:read", results.run),

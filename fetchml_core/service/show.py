@@ -16,7 +16,7 @@ from fetchml_core.wire.messages import MetricLine, ShowReply, ShowRequest
 from .context import Context
 from .heal import heal
 from .select import select_one
-from .why import why_queued
+from .why import why
 
 
 def run(context: Context, request: ShowRequest) -> ShowReply:
@@ -25,14 +25,13 @@ def run(context: Context, request: ShowRequest) -> ShowReply:
     job = select_one(context, request.select, anywhere=True)
     unfinished = queue.jobs(UNFINISHED)
     worker = heal(host, unfinished)
-    why = why_queued(unfinished, worker, host.worker.slots, pause=queue.paused(), home=queue.home)
     here = job.home == queue.home
     places = host.data.attempt(job.id, job.attempt.number) if job.attempt and here else None
     return ShowReply(
         job,
         host.clock.now(),
         worker,
-        why=why.get(job.id, ""),
+        why=why(host, unfinished, worker, {job.id}).get(job.id, ""),
         metrics=tuple(last_metrics(places.metrics)) if places else (),
         results=str(places.results) if places else "",
         checkpoint=str(host.data.checkpoint(job.id)) if here else "",

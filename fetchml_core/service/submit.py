@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fetchml_core.config.worker import WorkerConfig
 from fetchml_core.errors import InputError
 from fetchml_core.jobs.checks import check_image, check_name, check_time
 from fetchml_core.jobs.job import Job, JobSpec
@@ -11,13 +10,14 @@ from fetchml_core.launcher.environment import check_env_names
 from fetchml_core.launcher.spec import check_words
 from fetchml_core.queue.base import QUEUED, Queue, claim_order
 from fetchml_core.snapshot.store import BlobStore
-from fetchml_core.units import format_size
 from fetchml_core.wire.messages import SubmitReply, SubmitRequest
 
+from .blockers import why_paused
+from .capacity import capacity_of
 from .context import Context
-from .limits import job_limits
+from .room import Capacity
 from .snapshot import load_manifest
-from .why import why_paused
+from .wanted import check_wanted
 from .workers import ensure_worker, linger_note
 
 MAX_ARGUMENTS = 100_000
@@ -28,7 +28,7 @@ MOST_IN_LINE = 2_000
 def run(context: Context, request: SubmitRequest) -> SubmitReply:
     """See the module."""
     spec, host = request.spec, context.host
-    check_spec(spec, host.worker)
+    check_spec(spec, capacity_of(host))
     store = BlobStore(host.data.blobs)
     manifest = load_manifest(store, spec.snapshot)
     missing = store.missing({entry.digest: entry.size for entry in manifest.entries})
@@ -57,7 +57,7 @@ def _ahead(queue: Queue, job: Job) -> int | None:
     return sum(claim_order(other) < claim_order(job) for other in line)
 
 
-def check_spec(spec: JobSpec, worker: WorkerConfig) -> None:
+def check_spec(spec: JobSpec, capacity: Capacity) -> None:
     """Raise InputError for a job that this host would never run."""
     check_name(spec.name)
     if not spec.argv or not spec.argv[0] or sum(map(len, spec.argv)) > MAX_ARGUMENTS:
@@ -71,43 +71,4 @@ def check_spec(spec: JobSpec, worker: WorkerConfig) -> None:
     if spec.cwd.startswith("/") or {"..", "."} & set(spec.cwd.split("/")):
         raise InputError("bad-folder", "the job must start inside its tree", context=spec.cwd[:200])
     check_env_names(spec.env)
-    _check_resources(spec, worker)
-
-
-def _check_resources(spec: JobSpec, worker: WorkerConfig) -> None:
-    wanted, ceiling = spec.resources, job_limits(worker)
-    if wanted.gpus != 0:
-        raise InputError(
-            "gpus-not-supported",
-            "this version does not give GPUs to jobs yet, and will not run a GPU job without",
-            context=f"--gpus {wanted.gpus}",
-            hint="submit without --gpus",
-        )
-    if wanted.cpus is not None and not wanted.cpus > 0:
-        raise InputError(
-            "bad-cpus",
-            "a job needs more than 0 CPUs",
-            context=f"--cpus {wanted.cpus:g}",
-            hint="leave --cpus out for the host's default",
-        )
-    if wanted.memory is not None and wanted.memory <= 0:
-        raise InputError(
-            "bad-memory",
-            "a job needs more than no memory",
-            context=f"--memory {wanted.memory}",
-            hint="leave --memory out for the host's default",
-        )
-    if wanted.cpus is not None and wanted.cpus > ceiling.cpus:
-        raise InputError(
-            "too-many-cpus",
-            f"a job on this host gets at most {ceiling.cpus:g} CPUs (podman_cpus)",
-            context=f"--cpus {wanted.cpus:g}",
-            hint=f"--cpus {ceiling.cpus:g}",
-        )
-    if wanted.memory is not None and wanted.memory > ceiling.memory:
-        raise InputError(
-            "too-much-memory",
-            f"a job on this host gets at most {format_size(ceiling.memory)} of memory (podman_memory)",
-            context=f"--memory {format_size(wanted.memory)}",
-            hint=f"--memory {ceiling.memory // 2**20}m",
-        )
+    check_wanted(spec.resources, capacity)

@@ -1,49 +1,58 @@
-"""Why a queued job waits. Pure."""
+"""Why a job waits: every blocker, with numbers and holders; what it holds once it runs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from fetchml_core.jobs.job import Job
-from fetchml_core.jobs.states import State
-from fetchml_core.queue.base import Pause, claim_order
-from fetchml_core.wire.messages import WorkerInfo
+from fetchml_core.queue.base import UNFINISHED
+from fetchml_core.wire.messages import WhyReply, WhyRequest, WorkerInfo
+
+from .blockers import Situation, Standing, on_one_line, standings
+from .capacity import capacity_of
+from .context import Context
+from .heal import heal
+from .host import Host
+from .select import select_one
 
 
-def why_queued(
-    jobs: Sequence[Job], worker: WorkerInfo, slots: int, *, pause: Pause | None = None, home: str = ""
-) -> dict[int, str]:
-    """Return the first blocker of every queued or held job, by id.
+def run(context: Context, request: WhyRequest) -> WhyReply:
+    """See the module."""
+    host, queue = context.host, context.host.queue
+    job = select_one(context, request.select, anywhere=True)
+    unfinished = queue.jobs(UNFINISHED)
+    worker = heal(host, unfinished)
+    found = _standings(host, unfinished, worker, {job.id}).get(job.id, Standing())
+    return WhyReply(
+        job,
+        host.clock.now(),
+        worker,
+        ahead=found.ahead,
+        blockers=found.blockers,
+        keeps=found.keeps,
+        holds=found.holds,
+        notes=host.queue_notes(),
+    )
+
+
+def why(host: Host, jobs: Sequence[Job], worker: WorkerInfo, wanted: Collection[int]) -> dict[int, str]:
+    """Return for a table why jobs wait, and on which GPUs those run that have some.
 
     Args:
+        host: The host.
         jobs: All jobs that have not ended.
-        worker: What is known of this host's worker.
-        slots: How many jobs it runs at once.
-        pause: What keeps the queue from giving out jobs.
-        home: This host's name in a queue that several share.
+        worker: What is known of the host's worker.
+        wanted: Ids of the jobs to tell of; those that have ended are left out.
     """
-    queued = sorted((job for job in jobs if job.state is State.QUEUED), key=claim_order)
-    reasons = {job.id: "held" for job in jobs if job.state is State.HELD}
-    reasons |= {job.id: f"waits for a worker of {job.home}" for job in queued if job.home != home}
-    if pause is not None:
-        return {job.id: why_paused(pause) for job in queued} | reasons
-    ours = [job for job in queued if job.home == home]
-    busy = [job for job in jobs if job.state.active and job.home == home]
-    return reasons | {job.id: _blocker(place, busy, worker, slots) for place, job in enumerate(ours)}
+    found = _standings(host, jobs, worker, wanted)
+    return {job_id: text for job_id, standing in found.items() if (text := on_one_line(standing))}
 
 
-def why_paused(pause: Pause) -> str:
-    """Return on one line who paused the queue, and why."""
-    if pause.moved_to:
-        return f"the queue was moved to {pause.moved_to} by {pause.by}"
-    return f"the queue is paused by {pause.by}" + (f": {pause.reason}" if pause.reason else "")
-
-
-def _blocker(place: int, busy: Sequence[Job], worker: WorkerInfo, slots: int) -> str:
-    line = f"{place} before it" if place else ""
-    if not worker.alive:
-        return f"no worker: {worker.problem}" if worker.problem else "no worker runs"
-    if len(busy) >= slots:
-        holders = ", ".join(f"{other.id} ({other.user})" for other in busy[:3])
-        return f"{len(busy)} of {slots} slots taken: job {holders}" + (f"; {line}" if line else "")
-    return line or "starts next"
+def _standings(
+    host: Host, jobs: Sequence[Job], worker: WorkerInfo, wanted: Collection[int]
+) -> dict[int, Standing]:
+    if not any(job.id in wanted for job in jobs):
+        return {}  # no need to look at the hardware
+    pause = host.queue.paused()
+    here = Situation(capacity_of(host), worker, host.clock.now(), pause, host.queue.home)
+    return standings(jobs, wanted, here)

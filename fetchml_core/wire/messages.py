@@ -257,6 +257,77 @@ class ShowReply:
 
 
 @frozen
+class Holder:
+    """A job that has something another one waits for; *gpus* are UUIDs, *amount* is in the blocker's unit."""
+
+    job: int
+    user: str
+    amount: float = 0.0
+    gpus: tuple[str, ...] = ()
+
+
+@frozen
+class Blocker:
+    """Something that keeps a job from starting.
+
+    Args:
+        kind: ``held``, ``home``, ``paused``, ``worker``, ``never``, ``slots``, ``cpus``, ``memory``, ``gpus``,
+            ``kept`` (for another job) or ``line``.
+        text: The same in words.
+        needed: How much it needs: cores, bytes, GPUs or slots.
+        free: How much of it there is for this job now.
+        total: How much the host has.
+        holders: The jobs that have the rest.
+    """
+
+    kind: str
+    text: str
+    needed: float | None = None
+    free: float | None = None
+    total: float | None = None
+    holders: tuple[Holder, ...] = ()
+
+
+@frozen
+class Holds:
+    """What a job holds that runs: cores, bytes, the UUIDs of its GPUs, and these in words."""
+
+    cpus: float
+    memory: int
+    gpus: tuple[str, ...] = ()
+    where: str = ""
+
+
+@frozen
+class WhyRequest:
+    """Ask why a job waits."""
+
+    select: str
+
+
+@frozen
+class WhyReply:
+    """Why a job waits, or what it holds.
+
+    Args:
+        ahead: How many stand before it in line; None where it stands in none.
+        blockers: Everything that keeps it from starting; none where it starts next, runs or has ended.
+        keeps: What it needs is kept free for it.
+        holds: What it holds, where it runs or is about to.
+        notes: What people should know of the queue's server.
+    """
+
+    job: Job
+    now: float
+    worker: WorkerInfo
+    ahead: int | None = None
+    blockers: tuple[Blocker, ...] = ()
+    keeps: bool = False
+    holds: Holds | None = None
+    notes: tuple[str, ...] = ()
+
+
+@frozen
 class LogsRequest:
     """Ask for what a job printed.
 
@@ -514,6 +585,7 @@ VERBS: dict[str, Verb] = {
     "submit": Verb(SubmitRequest, SubmitReply),
     "list": Verb(ListRequest, ListReply),
     "show": Verb(ShowRequest, ShowReply),
+    "why": Verb(WhyRequest, WhyReply),
     "logs": Verb(LogsRequest, LogsReply, JobNews),
     "cancel": Verb(CancelRequest, CancelReply),
     "hold": Verb(HoldRequest, HoldReply),

@@ -60,9 +60,10 @@ class Runner(threading.Thread):
         advance: Records a change of the attempt in the queue and returns the job.
         ended: Called at the very end.
         fresh: The attempt was claimed just now, so that no worker before this one can have launched it.
+        gpus: UUIDs of the GPUs that it gets.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what an attempt needs
         self,
         host: Host,
         launcher: Launcher,
@@ -73,9 +74,11 @@ class Runner(threading.Thread):
         make_started: Callable[[Launched], Started],
         ended: Callable[[], None],
         fresh: bool,
+        gpus: tuple[str, ...] = (),
     ) -> None:
         super().__init__(name=f"job-{job.id}", daemon=True)
         self.job = job
+        self.gpus = gpus
         self._host = host
         self._launcher = launcher
         self._image = image
@@ -175,6 +178,13 @@ class Runner(threading.Thread):
                 context=self.job.spec.image,
                 hint="submit again without --image, or make Podman work on the host",
             )
+        if len(self.gpus) < self.job.spec.resources.gpus:  # the host has lost some since it was claimed
+            raise HostError(
+                "gpu-not-available",
+                "the GPUs of this job are not there any more",
+                context=f"{len(self.gpus)} of {self.job.spec.resources.gpus}",
+                hint="submit it again: if the host has too few GPUs now, that is refused with the numbers",
+            )
         self._prepare()
         launch = self._launch(spec)
         self._keep_started(launch)
@@ -237,7 +247,7 @@ class Runner(threading.Thread):
             results=worker.container_results,
             cpus=spec.resources.cpus or limits.cpus,
             memory=spec.resources.memory or limits.memory,
-            gpus=spec.resources.gpus,
+            gpus=self.gpus,
             seccomp_profile=profile,
             network="full" if sandbox.network == "full" else "none",
             limits="best-effort" if self._host.embedded or sandbox.limits == "best-effort" else "required",

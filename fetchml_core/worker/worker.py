@@ -20,8 +20,11 @@ from fetchml_core.jobs.job import Job, Launched, Lease, Outcome, Stop
 from fetchml_core.jobs.states import ACTIVE, State
 from fetchml_core.launcher.base import Launcher
 from fetchml_core.queue.base import UNFINISHED, Beat, Change, Filter, Started
+from fetchml_core.service.capacity import capacity_of
 from fetchml_core.service.heal import wants_worker
 from fetchml_core.service.host import Host
+from fetchml_core.service.room import Capacity, Holding, holdings
+from fetchml_core.service.schedule import first_start
 
 from .outcome import end_of, judge
 from .runner import Runner
@@ -33,6 +36,23 @@ _LOCK_TRIES = 40
 WATCHED_S, POLL_S = 15.0, 2.0
 """How often the queue is looked at without a wake-up where no file says so: where its changes are told, and not."""
 HELD_BY_WORKERS = Filter(states=ACTIVE)
+
+
+class _Choice:
+    """The schedule as `Queue.claim` asks for it; *gpus* are those of the job that was chosen last."""
+
+    def __init__(self, held: Sequence[Holding], capacity: Capacity, now: float) -> None:
+        self._held = held
+        self._capacity = capacity
+        self._now = now
+        self.gpus: tuple[str, ...] = ()
+
+    def __call__(self, line: Sequence[Job]) -> Job | None:
+        verdict = first_start(line, self._held, self._capacity, self._now)
+        if verdict is None:
+            return None
+        self.gpus = verdict.gpus
+        return verdict.job
 
 
 class Worker:
@@ -61,6 +81,7 @@ class Worker:
         self._runners: dict[int, Runner] = {}
         self._ending = False
         self._revision = -1
+        self._capacity = capacity_of(host)
         self._idle_since = host.clock.boot().seconds
         self._next_beat = 0.0
         with contextlib.suppress(FileExistsError):
@@ -130,7 +151,7 @@ class Worker:
                 continue
             if job.lease.worker == self._id:
                 self._log.info("job %d: taking up attempt %d", job.id, len(job.attempts))
-                self._watch(job)
+                self._watch(job, self._gpus_of(job, jobs))
             elif self._host.queue.lease_ended(job.lease):
                 self._give_up_for(job)
 
@@ -147,16 +168,26 @@ class Worker:
         self._advance(job, end_of(job, outcome, self._host.worker.max_retries))
 
     def _claim(self) -> None:
-        """Take queued jobs while there is room."""
+        """Take queued jobs while there is room for one."""
         while len(self._runners) < self._host.worker.slots and not self._ending:
             with self._queue_lock:
-                job = self._host.queue.claim(lambda queued: queued[0] if queued else None, self._lease())
+                choice = _Choice(self._holdings(self._held()), self._capacity, self._host.clock.now())
+                job = self._host.queue.claim(choice, self._lease())
             if job is None:
                 return
             self._log.info("job %d: claimed, attempt %d", job.id, len(job.attempts))
-            self._watch(job, fresh=True)
+            self._watch(job, choice.gpus, fresh=True)
 
-    def _watch(self, job: Job, *, fresh: bool = False) -> None:
+    def _holdings(self, active: Sequence[Job]) -> Sequence[Holding]:
+        """Return what the jobs that a worker holds have; only this worker knows the GPUs of those it starts just now."""
+        given = {job_id: runner.gpus for job_id, runner in self._runners.items()}
+        return holdings(active, self._capacity, given)
+
+    def _gpus_of(self, job: Job, active: Sequence[Job]) -> tuple[str, ...]:
+        """Return the GPUs of a job that a worker before this one claimed."""
+        return next(one.gpus for one in self._holdings(active) if one.job.id == job.id)
+
+    def _watch(self, job: Job, gpus: tuple[str, ...], *, fresh: bool = False) -> None:
         runner = Runner(
             self._host,
             self._launcher,
@@ -166,6 +197,7 @@ class Worker:
             make_started=self._started,
             ended=self._poke,
             fresh=fresh,
+            gpus=gpus,
         )
         self._runners[job.id] = runner
         runner.start()
@@ -194,6 +226,7 @@ class Worker:
                 self._advance(runner.job, Beat(self._lease()))
             except FetchError as error:
                 self._log.warning("job %d: no heartbeat: %s", runner.job.id, error)
+        self._capacity = capacity_of(self._host)  # a GPU may have failed, or be well again
 
     def _idle_too_long(self) -> bool:
         now = self._host.clock.boot().seconds
