@@ -97,9 +97,17 @@ TYPED = {
     "GPUs": (
         ["--gpus", "1"],
         """
-        error: gpus-not-supported: this version does not give GPUs to jobs yet, and will not run a GPU job without
+        error: too-many-gpus: this host has no GPUs
           context  --gpus 1
-          hint     submit without --gpus
+          hint     submit without --gpus, or use a host that has them: --profile NAME
+        """,
+    ),
+    "GPU memory without a GPU": (
+        ["--gpu-memory", "16g"],
+        """
+        error: gpu-memory-without-gpus: --gpu-memory says how big each of a job's GPUs must be, and this job asks for none
+          context  --gpu-memory 16g
+          hint     --gpus 1
         """,
     ),
     "more CPUs than a job may have": (
@@ -137,7 +145,7 @@ TYPED = {
     "option": (
         ["--gpu", "1"],
         """
-        error: unknown-option: No such option: --gpu (Possible options: --cpus, --gpus)
+        error: unknown-option: No such option: --gpu (Possible options: --gpu-memory, --gpus, --cpus)
           hint     ml submit --help
         """,
     ),

@@ -15,6 +15,7 @@ import pytest
 from tests.support.leftovers import processes_with
 from tests.support.ml import ROOT, VARIABLE
 from tests.support.require import find_program
+from tests.support.small import SMALL
 from tests.support.wait import poll_until
 
 NEEDED = ("bash", "dirname", "env", "mktemp", "realpath", "rm")
@@ -141,7 +142,7 @@ def test_demo_leaves_another_job_alone(ml, demo, checkout, path_without_podman):
     ml.env["PATH"] = path_without_podman
     base = ml.home.path / ".ml" / "local"
     base.mkdir(parents=True, mode=0o700)
-    (base / "worker.yaml").write_text("launcher: process\nmax_workers: 2\n", "utf-8")
+    (base / "worker.yaml").write_text(f"launcher: process\nmax_workers: 2\n{SMALL}", "utf-8")
     first = ml.ok("submit", "-q", str(other)).strip()
     process = demo()
 

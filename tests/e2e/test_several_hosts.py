@@ -15,6 +15,7 @@ from tests.support.home import Home
 from tests.support.leftovers import end_processes
 from tests.support.ml import VARIABLE, client_environment
 from tests.support.require import missing, need
+from tests.support.small import SMALL
 from tests.support.wait import poll_until
 
 QUEUE = """
@@ -78,7 +79,7 @@ class Box:
         (folder / "home" / ".ml").mkdir(parents=True)
         self.base = folder / "base"
         self.base.mkdir(mode=0o700)
-        more = f'redis_url: "{url}"\nworker_id: {folder.name}\nlauncher: process\nmax_workers: 2\n'
+        more = f'redis_url: "{url}"\nworker_id: {folder.name}\nlauncher: process\nmax_workers: 2\n{SMALL}'
         (self.base / "worker.yaml").write_text(more + QUEUE)
         config = folder / "home" / ".ml" / "config.toml"
         config.write_text(f'[server]\nworker_base = "{self.base}"\n')

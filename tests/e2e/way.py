@@ -110,6 +110,8 @@ class Way:
         """Write ``worker.yaml``: what this pair needs, and *keys* on top."""
         settings: dict[str, Any] = {"worker_id": "box", "graceful_timeout": "2s", "podman_image": IMAGE}
         settings["launcher"] = "podman" if self.contained else "process"
+        if not self.contained:  # nothing limits these: several fit on any machine at once
+            settings["resources"] = {"podman_cpus": "0.25", "podman_memory": "256m"}
         if self.launcher == "rootless":  # cgroup v1 enforces no limits there
             settings["sandbox"] = {"limits": "best-effort"}
         self.write("worker.yaml", json.dumps(settings | keys))  # JSON is YAML

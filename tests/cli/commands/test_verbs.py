@@ -84,7 +84,9 @@ def test_wait_runs_out(world, ml):
     assert world.host.queue.get(1).state is State.RUNNING
 
 
-@pytest.mark.parametrize("verb", ["show", "logs", "wait", "cancel", "hold", "release", "pull", "status"])
+@pytest.mark.parametrize(
+    "verb", ["show", "why", "logs", "wait", "cancel", "hold", "release", "pull", "status"]
+)
 def test_an_unknown_job_is_five(world, ml, verb):
     """With the word that was typed and where to look."""
     ran = ml(verb, "99")

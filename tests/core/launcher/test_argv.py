@@ -122,7 +122,7 @@ def test_folder_that_podman_would_misread(path):
         ({"memory": 0}, InputError, "bad-limit"),
         ({"cpus": -1.0}, InputError, "bad-limit"),
         ({"cpus": float("nan")}, InputError, "bad-limit"),
-        ({"gpus": 1}, InputError, "gpus-not-supported"),
+        ({"gpus": ("GPU-1",)}, InputError, "gpus-not-supported"),
         ({"workspace": "/a:b"}, ConfigError, "bad-container-path"),
         ({"workspace": "/"}, ConfigError, "bad-container-path"),
         ({"results": "/a/../b"}, ConfigError, "bad-container-path"),

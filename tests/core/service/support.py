@@ -37,13 +37,15 @@ from fetchml_core.wire.messages import (
     SubmitRequest,
     UploadRequest,
     WaitRequest,
+    WhyRequest,
 )
 from tests.core.snapshot.trees import manifest_of
+from tests.support.small import SMALL
 
 FILES = {"train.py": b"print('hello')\n", "data/one.csv": b"1,2\n", "data/same.csv": b"1,2\n"}
 LEASE = Lease("box1", "boot-1", 1e12)
 LAUNCH = Launched("process", pid=7, start_ticks=9)
-WORKER_FILE = "launcher: process\nmax_workers: 2\nworker_id: box1\ngraceful_timeout: 1s\n"
+WORKER_FILE = f"launcher: process\nmax_workers: 2\nworker_id: box1\ngraceful_timeout: 1s\n{SMALL}"
 AUDIT = "security:\n  audit_logging:\n    enabled: true\n"
 
 
@@ -171,6 +173,7 @@ class World:
             "submit": SubmitRequest("another-key", job.spec),
             "list": ListRequest(everyone=True),
             "show": ShowRequest(str(job.id)),
+            "why": WhyRequest(str(job.id)),
             "logs": LogsRequest(str(job.id)),
             "cancel": CancelRequest((str(job.id),)),
             "wait": WaitRequest((str(job.id),)),

@@ -35,6 +35,7 @@ PERMISSIONS = {
     "submit": "jobs:create",
     "list": "jobs:read",
     "show": "jobs:read",
+    "why": "jobs:read",
     "logs": "jobs:read",
     "wait": "jobs:read",
     "results": "jobs:read",

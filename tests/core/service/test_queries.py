@@ -6,17 +6,14 @@ import json
 
 import pytest
 from attrs import evolve
-from hypothesis import given
-from hypothesis import strategies as st
 
 from fetchml_core.errors import FetchError, InputError, NotFoundError
 from fetchml_core.jobs.job import Attempt, Job, JobSpec, Outcome, Stop
-from fetchml_core.jobs.states import ACTIVE, State
+from fetchml_core.jobs.states import State
 from fetchml_core.permission.policy import Identity
-from fetchml_core.queue.base import Finished, claim_order
+from fetchml_core.queue.base import Finished
 from fetchml_core.service.list_jobs import LAST_CHANGES, LAST_ENDED
 from fetchml_core.service.show import last_metrics
-from fetchml_core.service.why import why_queued
 from fetchml_core.wire.messages import (
     ListRequest,
     MetricLine,
@@ -102,62 +99,9 @@ def test_the_reply_says_why_and_when(world):
     world.submit()
     reply = world.ask("list", ListRequest(select=("2",)))
 
-    assert reply.why == {"2": "1 before it"}
+    assert reply.why == {"2": "starts next"}
     assert reply.now == pytest.approx(world.host.clock.now(), abs=60)
     assert reply.worker.alive
-
-
-# --- why ---
-
-jobs_of_any_state = st.lists(st.tuples(st.sampled_from(State), st.integers(1, 10)), max_size=8).map(
-    lambda rows: [
-        Job(n, f"user{n}", JobSpec("x", ("true",), "", priority=priority), 0.0, state)
-        for n, (state, priority) in enumerate(rows, 1)
-    ]
-)
-
-
-@given(jobs_of_any_state, st.booleans(), st.integers(1, 3))
-def test_every_waiting_job_has_one_blocker(jobs, alive, slots):
-    """Queued and held jobs have a reason, no others have; only the first in line starts next."""
-    why = why_queued(jobs, WorkerInfo(alive), slots)
-    waiting = sorted((job for job in jobs if job.state is State.QUEUED), key=claim_order)
-
-    assert set(why) == {job.id for job in jobs if job.state in {State.QUEUED, State.HELD}}
-    assert all(why[job.id] == "held" for job in jobs if job.state is State.HELD)
-    room = alive and sum(job.state in ACTIVE for job in jobs) < slots
-    assert [id for id, reason in why.items() if reason == "starts next"] == (
-        [waiting[0].id] if room and waiting else []
-    )
-
-
-def job(number, state=State.QUEUED, **spec):
-    """A job of Bob's."""
-    return Job(number, "bob", JobSpec("x", ("true",), "", **spec), 0.0, state)
-
-
-@pytest.mark.parametrize(
-    ("jobs", "worker", "why"),
-    [
-        ([job(1)], WorkerInfo(False), {1: "no worker runs"}),
-        ([job(1)], WorkerInfo(False, problem="no podman"), {1: "no worker: no podman"}),
-        ([job(1), job(2), job(3, priority=9)], ALIVE, {3: "starts next", 1: "1 before it", 2: "2 before it"}),
-        ([job(1, State.RUNNING), job(2)], ALIVE, {2: "starts next"}),
-        (
-            [job(1, State.RUNNING), job(2, State.STOPPING), job(3), job(4)],
-            ALIVE,
-            {
-                3: "2 of 2 slots taken: job 1 (bob), 2 (bob)",
-                4: "2 of 2 slots taken: job 1 (bob), 2 (bob); 1 before it",
-            },
-        ),
-        ([job(1, State.HELD), job(2, State.LOST)], WorkerInfo(False), {1: "held"}),
-        ([], ALIVE, {}),
-    ],
-)
-def test_why(jobs, worker, why):
-    """The words of each blocker, with two slots."""
-    assert why_queued(jobs, worker, 2) == why
 
 
 # --- show ---
@@ -268,8 +212,8 @@ def test_a_job_that_never_was(world, verb):
 def test_the_outcome_of_a_job_is_that_of_its_newest_attempt():
     """A job that ended before any attempt has none."""
     first = Attempt(1, "box1", 0.0, launch=LAUNCH, outcome=Outcome(State.LOST))
-    tried = evolve(job(1), attempts=(first, Attempt(2, "box1", 1.0)))
+    tried = evolve(Job(1, "bob", JobSpec("x", ("true",), ""), 0.0), attempts=(first, Attempt(2, "box1", 1.0)))
 
     assert tried.outcome is None
     assert tried.attempt.number == 2
-    assert job(1).outcome is None
+    assert Job(1, "bob", JobSpec("x", ("true",), ""), 0.0).outcome is None

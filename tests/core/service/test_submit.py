@@ -12,6 +12,7 @@ from fetchml_core.jobs.job import JobSpec, Resources
 from fetchml_core.jobs.states import State
 from fetchml_core.permission.policy import Identity
 from fetchml_core.queue.base import Stored
+from fetchml_core.service.capacity import capacity_of
 from fetchml_core.service.limits import job_limits
 from fetchml_core.service.submit import MAX_ARGUMENTS, check_spec
 from fetchml_core.wire.messages import SubmitRequest
@@ -137,8 +138,10 @@ def test_everything_a_specification_may_hold_arrives(world):
         ({"env": {"": "1"}}, "env-refused"),
         ({"env": {"A": "\0"}}, "env-refused"),
         ({"env": {"A": "\ud800"}}, "env-refused"),
-        ({"resources": Resources(gpus=1)}, "gpus-not-supported"),
-        ({"resources": Resources(gpus=-1)}, "gpus-not-supported"),
+        ({"resources": Resources(gpus=1)}, "too-many-gpus"),
+        ({"resources": Resources(gpus=-1)}, "bad-gpus"),
+        ({"resources": Resources(gpus=1, gpu_memory=0)}, "bad-gpu-memory"),
+        ({"resources": Resources(gpu_memory=1)}, "gpu-memory-without-gpus"),
         ({"resources": Resources(cpus=0.0)}, "bad-cpus"),
         ({"resources": Resources(cpus=1e6)}, "too-many-cpus"),
         ({"resources": Resources(cpus=float("nan"))}, "bad-cpus"),
@@ -150,7 +153,7 @@ def test_everything_a_specification_may_hold_arrives(world):
 def test_what_this_host_would_never_run_is_refused(world, fields, code):
     """Each is refused by name at submit, not at launch, and nothing is queued."""
     with pytest.raises(FetchError) as caught:
-        check_spec(evolve(GOOD, **fields), world.host.worker)
+        check_spec(evolve(GOOD, **fields), capacity_of(world.host))
 
     assert caught.value.code == code
     assert caught.value.status == 2
@@ -174,13 +177,13 @@ def test_what_this_host_would_never_run_is_refused(world, fields, code):
 )
 def test_what_is_allowed(world, fields):
     """The other side of each limit."""
-    check_spec(evolve(GOOD, **fields), world.host.worker)
+    check_spec(evolve(GOOD, **fields), capacity_of(world.host))
 
 
 def test_a_values_never_stand_in_the_error(world):
     """A refused variable is named without its value, which may be a secret."""
     with pytest.raises(FetchError) as caught:
-        check_spec(evolve(GOOD, env={"LD_X": "hunter2"}), world.host.worker)
+        check_spec(evolve(GOOD, env={"LD_X": "hunter2"}), capacity_of(world.host))
 
     assert "hunter2" not in str(caught.value)
 
@@ -194,9 +197,9 @@ def test_the_ceiling_is_the_workers_file_within_the_machine(tmp_path):
     assert job_limits(large.host.worker).cpus == os.cpu_count()
     assert job_limits(large.host.worker).memory < 2**50
     with pytest.raises(FetchError, match=r"--cpus 0\.5"):
-        check_spec(evolve(GOOD, resources=Resources(cpus=0.6)), small.host.worker)
+        check_spec(evolve(GOOD, resources=Resources(cpus=0.6)), capacity_of(small.host))
     with pytest.raises(FetchError, match="--memory 64m"):
-        check_spec(evolve(GOOD, resources=Resources(memory=65 << 20)), small.host.worker)
+        check_spec(evolve(GOOD, resources=Resources(memory=65 << 20)), capacity_of(small.host))
 
 
 def test_jobs_of_other_hosts_are_not_before_it(world):
