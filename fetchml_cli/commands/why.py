@@ -77,7 +77,7 @@ def _state(reply: WhyReply) -> str:
     if job.state.final:
         how = ending(job)
         return state + (f" ({how})" if how else "")
-    if reply.holds is not None:
+    if job.state.active:
         seconds = ran(job, reply.now)
         return state + (f" for {format_duration(seconds)}" if seconds is not None else "")
     waiting = f"{state} for {format_duration(waited(job, reply.now))}"

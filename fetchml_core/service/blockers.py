@@ -58,7 +58,7 @@ class Situation:
 
 
 def standings(jobs: Sequence[Job], wanted: Collection[int], here: Situation) -> dict[int, Standing]:
-    """Return where each of the *wanted* jobs stands, by id; those that have ended are left out.
+    """Return where each of the *wanted* jobs stands, by id; those that have ended, or run on another host, are left out.
 
     Args:
         jobs: All jobs that have not ended.
@@ -85,8 +85,10 @@ def standings(jobs: Sequence[Job], wanted: Collection[int], here: Situation) -> 
             row = Blocker("line", f"{ahead} before it")
             found[job.id] = Standing(ahead, (*_of_the_host(here), row))
     for job in jobs:
-        if job.id in wanted and job.id not in found:
-            found[job.id] = Standing(blockers=(_not_in_line(job),))
+        if job.id in wanted and job.state is State.HELD:
+            found[job.id] = Standing(blockers=(Blocker("held", "held"),))
+        elif job.id in wanted and job.state is State.QUEUED and job.home != here.home:
+            found[job.id] = Standing(blockers=(Blocker("home", f"waits for a worker of {job.home}"),))
     return found
 
 
@@ -111,12 +113,6 @@ def why_paused(pause: Pause) -> str:
 def gpu_label(gpu: Gpu) -> str:
     """Return what people call a GPU: its number, and of an instance of a card its name as well."""
     return f"GPU {gpu.index}" + (f" ({gpu.uuid})" if gpu.instance_of else "")
-
-
-def _not_in_line(job: Job) -> Blocker:
-    if job.state is State.HELD:
-        return Blocker("held", "held")
-    return Blocker("home", f"waits for a worker of {job.home}")
 
 
 def _of_the_host(here: Situation) -> tuple[Blocker, ...]:

@@ -10,7 +10,6 @@ from fetchml_core.jobs.states import State
 from fetchml_core.permission.policy import Identity
 from fetchml_core.queue.base import Damage, Pause
 from fetchml_core.service import queue_admin
-from fetchml_core.service.why import why_queued
 from fetchml_core.wire.messages import (
     DamageInfo,
     ListRequest,
@@ -19,7 +18,6 @@ from fetchml_core.wire.messages import (
     QueueCheckRequest,
     QueuePauseRequest,
     SubmitRequest,
-    WorkerInfo,
 )
 from tests.core.service.support import LEASE, WORKER_FILE, Talk, World
 
@@ -138,17 +136,3 @@ def test_damage_is_told_as_the_queue_tells_it(world):
     assert world.ask("queue-check", QueueCheckRequest(repair=True)).damages == (
         DamageInfo("queue/1", "a checksum is wrong", "repair is True", (3, 4)),
     )
-
-
-def test_why_in_a_queue_that_several_hosts_share(world):
-    """A pause comes before all other reasons, a job of another host waits for that, and its jobs take no slot here."""
-    far, run, near = world.running(), world.running(), world.submit()
-    far, waits = evolve(far, home="box2"), evolve(world.submit(), home="box2")
-    jobs = [far, evolve(run, home="box1"), evolve(near, home="box1"), waits]
-
-    assert why_queued(jobs, WorkerInfo(True), 2, home="box1") == {
-        near.id: "starts next",
-        waits.id: "waits for a worker of box2",
-    }
-    told = why_queued(jobs, WorkerInfo(False), 1, pause=Pause("anna", moved_to="redis"), home="box1")
-    assert told[near.id] == "the queue was moved to redis by anna"
