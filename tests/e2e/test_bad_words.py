@@ -145,7 +145,7 @@ TYPED = {
     "option": (
         ["--gpu", "1"],
         """
-        error: unknown-option: No such option: --gpu (Possible options: --gpu-memory, --gpus, --cpus)
+        error: unknown-option: No such option: --gpu (Possible options: --cpus, --gpus)
           hint     ml submit --help
         """,
     ),
