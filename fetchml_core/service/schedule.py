@@ -24,7 +24,7 @@ from .turns import in_turn, stands_since
 PATIENCE_S = 15 * 60.0
 """How long a job that does not fit lets smaller ones pass: gaps are filled meanwhile, and next to the hours that a
 training takes it is little. There is no key for it in the configuration."""
-LOOKED_AT, OF_A_USER = 1000, 100
+LOOKED_AT, OF_A_USER = 500, 100
 """So many jobs of the line are looked at, and so many of each user are tried, from the front. A pass costs the same
 then however long the line is; nobody who queues thousands hides the others behind them, and of a hundred jobs of one
 user some other rarely fits where none of them does."""
