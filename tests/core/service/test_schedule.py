@@ -51,6 +51,8 @@ def test_parts_of_a_core_add_up():
     """Ten tenths are one core, and not a hair more."""
     assert started([job(n, cpus=0.1) for n in range(1, 13)], host(1)) == list(range(1, 11))
     assert started([job(1, cpus=0.00001)], host(1)) == [1]
+    assert started([job(n, cpus=0.3334) for n in range(1, 4)], host(1)) == [1, 2]
+    assert started([job(1, cpus=0.1 + 0.2), job(2, cpus=0.7)], host(1)) == [1, 2]
 
 
 def test_what_is_missing_is_told_with_numbers():
@@ -211,6 +213,15 @@ def test_what_it_does_not_need_goes_on():
 
     assert [number for number, one in found.items() if one.starts] == [3]
     assert {number: one.kept_for.id for number, one in found.items() if one.kept_for} == {4: 2, 5: 2}
+
+
+def test_what_is_free_of_its_cards_is_kept_first():
+    """Of three cards it needs two: the free one is kept for it, and one of those that are in use."""
+    capacity = host(8, 32, gpu(0), gpu(1), gpu(2))
+    active = [running(1, "bob", "g0", gpus=1), running(2, "bob", "g1", gpus=1)]
+    found = decided([job(3, age=HOUR, gpus=2), job(4, "eve", gpus=1)], capacity, active)
+
+    assert found[4].kept_for.id == 3
 
 
 def test_a_shared_card_that_it_waits_for_takes_no_more_jobs():
