@@ -31,6 +31,7 @@ Commands:
   hold     Keep queued jobs from starting.
   release  Let held jobs start.
   show     Tell everything about one job.
+  why      Tell why a job waits: what is missing, and who has it.
   pull     Fetch the results of a job.
   queue    Look after a host's queue; for its admins.
   config   Check, explain and change configuration files.
