@@ -17,6 +17,7 @@ from .room import MILLI, Capacity, Demand, Holding, Lack, holdings
 from .schedule import Verdict, verdicts
 from .turns import stands_since
 
+_WORDS = {"slots": "slots", "cpus": "CPUs", "memory": "memory", "gpus": "GPUs"}
 NAMED = 4
 """So many holders are named in a sentence; the list beside it has them all."""
 
@@ -134,13 +135,9 @@ def _standing(verdict: Verdict, taken: Sequence[Holding], here: Situation) -> St
     if verdict.kept_for is not None:
         other = verdict.kept_for
         waited = format_duration(here.now - stands_since(other))
-        rows.append(
-            Blocker(
-                "kept",
-                f"what is free is kept for job {other.id} ({other.user}), which has waited {waited}",
-                holders=(Holder(other.id, other.user),),
-            )
-        )
+        what = " and ".join(_WORDS[kind] for kind in verdict.kept)
+        text = f"free {what} kept for job {other.id} ({other.user}), which has waited {waited}"
+        rows.append(Blocker("kept", text, holders=(Holder(other.id, other.user),)))
     return Standing(verdict.place, (*_of_the_host(here), *rows), verdict.keeps)
 
 

@@ -39,7 +39,8 @@ class Verdict:
         demand: What it needs.
         gpus: The GPUs that it gets, by UUID, if it starts.
         lacks: What there is too little of; empty where it starts, or where only *kept_for* is in its way.
-        kept_for: What is free is kept for this job.
+        kept_for: What it could have otherwise is kept for this job.
+        kept: Of what there is enough, were it not kept: words of `Lack.kind`.
         keeps: What it needs is kept free for it.
     """
 
@@ -49,6 +50,7 @@ class Verdict:
     gpus: tuple[str, ...] = ()
     lacks: tuple[Lack, ...] = ()
     kept_for: Job | None = None
+    kept: tuple[str, ...] = ()
     keeps: bool = False
 
     @property
@@ -82,8 +84,10 @@ def verdicts(
     users = Counter(holding.job.user for holding in held)
     for place, job in enumerate(in_turn((job for job, _ in tried.values()), users)):
         demand = tried[job.id][1]
-        lacks, barred = room.lacks(demand), rest is not room and bool(rest.lacks(demand))
-        if not lacks and not barred:
+        lacks = room.lacks(demand)
+        missing = {lack.kind for lack in lacks}
+        kept = tuple(lack.kind for lack in rest.lacks(demand) if lack.kind not in missing)
+        if not lacks and not kept:
             gpus = rest.pick(demand)
             for counted in (room,) if rest is room else (room, rest):
                 counted.take(demand, gpus)
@@ -93,7 +97,7 @@ def verdicts(
             rest.keep(demand)
             yield Verdict(job, place, demand, lacks=lacks, keeps=True)
         else:
-            yield Verdict(job, place, demand, lacks=lacks, kept_for=kept_for if barred else None)
+            yield Verdict(job, place, demand, lacks=lacks, kept_for=kept_for if kept else None, kept=kept)
     yield from hopeless
 
 

@@ -23,9 +23,9 @@ from fetchml_core.queue.base import UNFINISHED, Beat, Change, Filter, Started
 from fetchml_core.service.capacity import capacity_of
 from fetchml_core.service.heal import wants_worker
 from fetchml_core.service.host import Host
-from fetchml_core.service.room import Capacity, Holding, holdings
-from fetchml_core.service.schedule import first_start
+from fetchml_core.service.room import Holding, holdings
 
+from .claim import Choice
 from .outcome import end_of, judge
 from .runner import Runner
 
@@ -36,23 +36,6 @@ _LOCK_TRIES = 40
 WATCHED_S, POLL_S = 15.0, 2.0
 """How often the queue is looked at without a wake-up where no file says so: where its changes are told, and not."""
 HELD_BY_WORKERS = Filter(states=ACTIVE)
-
-
-class _Choice:
-    """The schedule as `Queue.claim` asks for it; *gpus* are those of the job that was chosen last."""
-
-    def __init__(self, held: Sequence[Holding], capacity: Capacity, now: float) -> None:
-        self._held = held
-        self._capacity = capacity
-        self._now = now
-        self.gpus: tuple[str, ...] = ()
-
-    def __call__(self, line: Sequence[Job]) -> Job | None:
-        verdict = first_start(line, self._held, self._capacity, self._now)
-        if verdict is None:
-            return None
-        self.gpus = verdict.gpus
-        return verdict.job
 
 
 class Worker:
@@ -171,7 +154,7 @@ class Worker:
         """Take queued jobs while there is room for one."""
         while len(self._runners) < self._host.worker.slots and not self._ending:
             with self._queue_lock:
-                choice = _Choice(self._holdings(self._held()), self._capacity, self._host.clock.now())
+                choice = Choice(self._holdings(self._held()), self._capacity, self._host.clock.now())
                 job = self._host.queue.claim(choice, self._lease())
             if job is None:
                 return

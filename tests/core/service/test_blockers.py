@@ -129,10 +129,18 @@ def test_what_is_kept_for_another():
 
     assert found[2].keeps
     assert [blocker.kind for blocker in found[2].blockers] == ["cpus"]
-    assert (
-        on_one_line(found[3]) == "what is free is kept for job 2 (anna), which has waited 15m00s; 1 before it"
-    )
+    assert on_one_line(found[3]) == "free CPUs kept for job 2 (anna), which has waited 15m00s; 1 before it"
     assert not found[3].keeps
+
+
+def test_only_what_is_in_the_way_is_told():
+    """A job that lacks something of its own is not told of room that it could not use."""
+    jobs = [running(1, "bob", cpus=5.0), job(2, age=PATIENCE_S, cpus=8), job(3, "eve", cpus=4)]
+    jobs += [running(4, "joe", "g0", gpus=1, cpus=0.5), job(5, "eve", gpus=1)]
+    found = told(jobs, host(8, 32, gpu(0)))
+
+    assert [blocker.kind for blocker in found[3].blockers] == ["cpus"]
+    assert [blocker.kind for blocker in found[5].blockers] == ["gpus", "kept"]
 
 
 def test_what_can_never_start_here():
