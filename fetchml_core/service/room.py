@@ -9,6 +9,7 @@ from attrs import evolve, frozen
 
 from fetchml_core.hardware.inventory import Gpu, Inventory
 from fetchml_core.jobs.job import Job, Resources
+from fetchml_core.units import MAX_SIZE
 
 from .limits import JobLimits
 
@@ -53,11 +54,16 @@ class Capacity:
         divided = {gpu.instance_of for gpu in self.inventory.gpus}
         return tuple(gpu for gpu in self.inventory.gpus if gpu.uuid not in divided)
 
+    @property
+    def memory(self) -> int:
+        """Bytes that jobs may be given; without end where the system does not tell how much it has."""
+        return self.inventory.memory or MAX_SIZE
+
     def demand(self, wanted: Resources) -> Demand:
         """Return what a job that asks for *wanted* needs."""
-        inventory, limits = self.inventory, self.limits
-        cpus = min(limits.cpus, inventory.cpus) if wanted.cpus is None else wanted.cpus
-        memory = min(limits.memory, inventory.memory) if wanted.memory is None else wanted.memory
+        limits = self.limits
+        cpus = min(limits.cpus, self.inventory.cpus) if wanted.cpus is None else wanted.cpus
+        memory = min(limits.memory, self.memory) if wanted.memory is None else wanted.memory
         return Demand(milli(cpus), memory, wanted.gpus, wanted.gpu_memory or 0)
 
 
@@ -125,7 +131,7 @@ class Room:
         self._total = capacity
         self._slots = capacity.slots
         self._cpus = self._all_cpus = math.floor(round(capacity.inventory.cpus * MILLI, 3))
-        self._memory = capacity.inventory.memory
+        self._memory = capacity.memory
         self._known: dict[Demand, tuple[Lack, ...]] = {}  # until somebody takes of the room
         self._cards = {
             gpu.uuid: _Card(gpu, place, gpu.slots, gpu.memory) for place, gpu in enumerate(capacity.gpus)
@@ -148,7 +154,7 @@ class Room:
         rows = (
             ("slots", 1, self._slots, self._total.slots),
             ("cpus", demand.cpus, self._cpus, self._all_cpus),
-            ("memory", demand.memory, self._memory, self._total.inventory.memory),
+            ("memory", demand.memory, self._memory, self._total.memory),
         )
         for kind, needed, free, total in rows:
             if free < needed:

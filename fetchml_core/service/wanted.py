@@ -53,7 +53,7 @@ def _check_memory(wanted: int | None, capacity: Capacity) -> None:
             context=f"--memory {wanted}",
             hint="leave --memory out for the host's default",
         )
-    ceiling, had = capacity.limits.memory, capacity.inventory.memory
+    ceiling, had = capacity.limits.memory, capacity.memory
     if wanted > min(ceiling, had):
         message = (
             f"this host has {format_size(had)} of memory in all"

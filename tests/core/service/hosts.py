@@ -21,9 +21,9 @@ def gpu(index: int, gib: int | None = 24, *, slots: int = 1, **fields: Any) -> G
     return Gpu(f"g{index}", "nvidia", index, memory=None if gib is None else gib * GIB, slots=slots, **fields)
 
 
-def host(cpus: float = 8, gib: int = 32, *gpus: Gpu, slots: int = 100) -> Capacity:
+def host(cpus: float = 8, gib: float = 32, *gpus: Gpu, slots: int = 100) -> Capacity:
     """A host where a job that asks for nothing gets 1 CPU and 1 GiB."""
-    return Capacity(Inventory(cpus, gib * GIB, gpus), JobLimits(1.0, GIB), slots)
+    return Capacity(Inventory(cpus, int(gib * GIB), gpus), JobLimits(1.0, GIB), slots)
 
 
 def job(number: int, user: str = "anna", *, age: float = 0.0, priority: int = 5, **wanted: Any) -> Job:

@@ -72,7 +72,12 @@ def test_what_is_missing_is_told_with_numbers():
 
 def test_the_default_is_never_more_than_the_host_has():
     """Where the machine is smaller than podman_cpus says."""
-    assert started([job(1)], host(0.5)) == [1]
+    assert started([job(1)], host(0.5, 0.5)) == [1]
+
+
+def test_a_system_that_does_not_tell_its_memory():
+    """Nothing is refused for want of what nobody knows."""
+    assert started([job(1, memory=10 * GIB), job(2)], host(8, 0)) == [1, 2]
 
 
 def test_a_launched_job_holds_what_it_was_given():

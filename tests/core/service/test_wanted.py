@@ -54,8 +54,8 @@ FOUR = host(8, 32, gpu(0, 80), gpu(1, 24), gpu(2, 24, problem="lost"), gpu(3, No
         ),
         (
             Resources(memory=GIB),
-            host(8, 0),
-            "too-much-memory: this host has 0 B of memory in all (--memory 1.0 GiB); --memory 0m",
+            host(8, 0.5),
+            "too-much-memory: this host has 512.0 MiB of memory in all (--memory 1.0 GiB); --memory 512m",
         ),
     ],
 )
