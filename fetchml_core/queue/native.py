@@ -1,7 +1,7 @@
 """The native queue: files only, no server; writers that come at the same time share a sync.
 
     <folder>/
-        journal, lock, synced   see `journal`: the jobs that live, and those that ended lately
+        journal, lock, state    see `journal`: the jobs that live, and those that ended lately
         history/                see `history`: the jobs that have ended
         beats                   see `beats`: the leases of running jobs
         damaged/                what a repair has moved aside
@@ -10,7 +10,7 @@ Once enough jobs have ended, whoever writes next moves them to the history and b
 
 A claim is not synced: until the worker says that the job's program starts, which is, nothing of the job has run, and
 after a power cut the machine starts anew. What is known of a claim in this process, however, must not be taken for
-another one that got the same number after a failed sync took the first back.
+another one that got the same number after a repair lost the first.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ from .beats import Beats
 from .engine import Engine
 from .events import change_event, job_body, names, submit_body
 from .history import History
-from .journal import Journal, Turn, Written
+from .journal import Journal, Written
 from .journal_check import move_aside, read_damaged
-from .journal_format import Piece, to_json, to_line
+from .journal_format import Header, Piece, to_json, to_line
 from .ledger import Ledger
 from .moves import (
     Event,
@@ -234,8 +234,8 @@ class NativeQueue(Engine):
             mark, others = self._history.repair(mark)
             if damages or others:
                 move_aside(self._folder / "damaged", found)
-                lines = found.ledger.compacted(mark, states=frozenset(State))
-                self._journal.replace(b"".join(map(to_line, lines)), found.header, self._journal.epoch + 1)
+                lines = b"".join(map(to_line, found.ledger.compacted(mark, states=frozenset(State))))
+                self._journal.replace(lines, Header(generation=found.header.generation + 2, base=len(lines)))
             return [*damages, *others]
 
     # --- under the lock ---
@@ -254,6 +254,9 @@ class NativeQueue(Engine):
         """Inside it nobody else reads or writes, and the ledger is what is true now, as far as `_catch_up` makes it so."""
         with self._journal.lock():
             self._catch_up(skim=skim)
+            if self._journal.failed:
+                self._journal.write_anew()
+                self._catch_up()
             self._journal.prepare()
             if self._ledger.ended >= self._compact_at or self._has_grown():
                 self._compact()
@@ -262,8 +265,7 @@ class NativeQueue(Engine):
     def _catch_up(self, *, skim: bool = False) -> None:
         """Take in what others have written; *skim* where no more is needed than to submit."""
         try:
-            turn = self._journal.look()
-            if turn is Turn.REWOUND or (turn is Turn.BEGUN_ANEW and not self._follow()):
+            if not self._journal.look() and not self._follow():
                 self._journal.forget()
                 self._ledger = Ledger()
             piece = self._journal.catch_up()
@@ -285,6 +287,8 @@ class NativeQueue(Engine):
 
     def _follow(self) -> bool:
         """Go on in a journal that somebody has begun anew, without reading again what is known; say whether that can be."""
+        if not self._journal.can_be_followed:
+            return False
         self._read(self._journal.end_of_old())
         base = self._journal.go_on()
         return base is not None and self._ledger.follow(base)
@@ -365,7 +369,7 @@ class NativeQueue(Engine):
             if now is None or (now.worker, now.claimed_at) != (mine.worker, mine.claimed_at):
                 raise HostError(
                     "stale-attempt",
-                    f"attempt {attempt} of job {job.id} was taken back: the disk refused to keep it",
+                    f"attempt {attempt} of job {job.id} was lost in a repair of the queue",
                     context=f"{job.id}.{attempt}",
                 )
         return advance_event(job, attempt, change, self._clock.now())
