@@ -162,13 +162,20 @@ def test_newer_format_is_refused(tmp_path, open_queue):
 NO_DISK = OSError(5, "Input/output error")
 
 
-def test_a_failed_sync_is_made_good_in_another_file(tmp_path, open_queue, mocker, reboot):
+@pytest.mark.parametrize("known", [True, False])
+def test_a_failed_sync_is_made_good_in_another_file(tmp_path, open_queue, mocker, reboot, known):
     """What the disk refused once is written anew elsewhere, with all that was there; everybody goes on in it."""
     open_queue().submit(SPEC, user="anna", key="1")
     queue, other = open_queue(), open_queue()
     assert len(other.jobs()) == 1
     inode = journal(tmp_path).stat().st_ino
-    synced = mocker.patch("os.fdatasync", side_effect=NO_DISK)
+
+    def refuse(_):
+        if not known:
+            os.truncate(tmp_path / "queue" / "state", 0)
+        raise NO_DISK
+
+    synced = mocker.patch("os.fdatasync", side_effect=refuse)
     assert queue.submit(SPEC, user="anna", key="2").id == 2
     mocker.stopall()
 
