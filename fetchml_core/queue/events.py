@@ -28,7 +28,7 @@ from fetchml_core.jobs.job import Job, JobSpec
 from fetchml_core.jobs.states import State
 
 from .journal_format import to_json
-from .moves import Event, Record, fold, state_after, state_of
+from .moves import Event, Record, fold, state_of
 
 _STRING = rb'"(?:[^"\\]|\\.)*"'
 NEW = re.compile(
@@ -96,9 +96,9 @@ def accepted_body(body: bytes, revision: int) -> bytes:
     return b'{"e":"job"%b"state":"queued","job":%b}' % (body[len(b'{"e":"submit"') : parts.start(4) - 5], job)
 
 
-def change_event(state: State, event: Event) -> Event:
-    """Return *event* with the state it leads to from *state*, in the order that `Ledger.take` reads."""
-    return {"e": "", "n": 0, "id": 0, "state": state_after(state, event).value, **event}
+def change_event(event: Event, state: State) -> Event:
+    """Return *event* with the state it leads to, in the order that `Ledger.take` reads."""
+    return {"e": "", "n": 0, "id": 0, "state": state.value, **event}
 
 
 def whole(event: Event) -> Record:

@@ -27,10 +27,10 @@ from .base import (
 from .engine import Engine
 from .filesystem_folder import QueueFolder
 from .moves import (
-    Event,
-    advance_event,
+    Move,
+    advance_move,
     apply,
-    claim_event,
+    claim_move,
     refuse_if_moved,
     same_or_refuse,
     submit_event,
@@ -102,14 +102,14 @@ class FilesystemQueue(Engine):
             chosen = choose(sorted((stored.job for stored in waiting.values()), key=claim_order))
             if chosen is None:
                 return None
-            job = apply(chosen, claim_event(chosen, lease, self._clock.now()))
+            job = apply(chosen, claim_move(chosen, lease, self._clock.now()))
             return self._files.store(Stored(waiting[chosen.id].key, job))
 
     def advance(self, job_id: int, attempt: int, change: Change) -> Job:
         """See `Queue.advance`. A heartbeat is as durable as the rest: a job's file is never at risk."""
         return self._change(
             job_id,
-            lambda job: advance_event(job, attempt, change, self._clock.now()),
+            lambda job: advance_move(job, attempt, change, self._clock.now()),
             news=not isinstance(change, Beat),
         )
 
@@ -194,11 +194,11 @@ class FilesystemQueue(Engine):
         with self._files.reading():
             return [stored.job for stored in self._files.everything()]
 
-    def _change(self, job_id: int, decide: Callable[[Job], Event | None], *, news: bool = True) -> Job:
+    def _change(self, job_id: int, decide: Callable[[Job], Move | None], *, news: bool = True) -> Job:
         self.get(job_id)  # of a queue that is not there, none is made
         with self._files.changing():
             stored = self._files.one(job_id)
-            event = decide(stored.job)
-            if event is None:
+            move = decide(stored.job)
+            if move is None:
                 return stored.job
-            return self._files.store(Stored(stored.key, apply(stored.job, event)), news=news)
+            return self._files.store(Stored(stored.key, apply(stored.job, move)), news=news)

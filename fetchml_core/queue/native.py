@@ -51,9 +51,10 @@ from .journal_format import Header, Piece, to_json, to_line
 from .ledger import Ledger
 from .moves import (
     Event,
-    advance_event,
+    Move,
+    advance_move,
     apply,
-    claim_event,
+    claim_move,
     refuse_if_moved,
     same_or_refuse,
     unknown_job,
@@ -119,7 +120,7 @@ class NativeQueue(Engine):
             chosen = choose(self._ledger.queued)
             if chosen is None:
                 return None
-            job, _ = self._write_change(chosen, claim_event(chosen, lease, self._clock.now()))
+            job, _ = self._write_move(chosen, claim_move(chosen, lease, self._clock.now()))
             self._claimed[job.id] = job.attempts[-1]
             return job
 
@@ -127,7 +128,7 @@ class NativeQueue(Engine):
         """See `Queue.advance`."""
         if isinstance(change, Beat):
             return self._beat(job_id, attempt, change)
-        job = self._change(job_id, lambda job: self._advance_event(job, attempt, change))
+        job = self._change(job_id, lambda job: self._advance(job, attempt, change))
         if not job.state.active:
             self._claimed.pop(job_id, None)
         return job
@@ -300,12 +301,12 @@ class NativeQueue(Engine):
         self._ledger.apply(event)
         return written
 
-    def _write_change(self, job: Job, event: Event | None) -> tuple[Job, Written | None]:
-        """Do so with an event of *job*, if there is one; return what the job becomes, too."""
-        if event is None:
+    def _write_move(self, job: Job, move: Move | None) -> tuple[Job, Written | None]:
+        """Do so with a change of *job*, if there is one; return what the job becomes, too."""
+        if move is None:
             return job, None
-        written = self._write(change_event(job.state, event))
-        changed = apply(job, {**event, "n": self._ledger.revision})
+        written = self._write(change_event(move.event, move.changes["state"]))
+        changed = apply(job, move, revision=self._ledger.revision)
         self._ledger.remember(changed)
         return changed, written
 
@@ -354,15 +355,15 @@ class NativeQueue(Engine):
         self._settle(written)
         return jobs
 
-    def _change(self, job_id: int, decide: Callable[[Job], Event | None]) -> Job:
+    def _change(self, job_id: int, decide: Callable[[Job], Move | None]) -> Job:
         """See `Engine._change`. A job that a worker holds comes back with the lease it began with."""
         with self._writing():
             job = self._find(job_id)
-            job, written = self._write_change(job, decide(job))
+            job, written = self._write_move(job, decide(job))
         self._settle(written)
         return job
 
-    def _advance_event(self, job: Job, attempt: int, change: Change) -> Event:
+    def _advance(self, job: Job, attempt: int, change: Change) -> Move:
         mine = self._claimed.get(job.id)
         if mine is not None and mine.number == attempt:
             now = job.attempt
@@ -372,18 +373,20 @@ class NativeQueue(Engine):
                     f"attempt {attempt} of job {job.id} was lost in a repair of the queue",
                     context=f"{job.id}.{attempt}",
                 )
-        return advance_event(job, attempt, change, self._clock.now())
+        return advance_move(job, attempt, change, self._clock.now())
 
     def _beat(self, job_id: int, attempt: int, beat: Beat) -> Job:
         with self._writing():
             job = self._find(job_id)
-            self._advance_event(job, attempt, beat)
+            self._advance(job, attempt, beat)
             active = {other.id for other in self._live(_ACTIVE)}
             self._beats.write(job_id, attempt, beat.lease.until, active)
             return evolve(job, lease=beat.lease)
 
     def _find(self, job_id: int) -> Job:
-        found = self._at(job_id)
+        if job_id in self._ledger:
+            return self._ledger.get(job_id)
+        found = self._history.get(job_id, self._ledger.mark)
         if found is None:
             raise unknown_job(job_id)
         return found.job
