@@ -3,8 +3,8 @@
 Beside the events of `moves` a journal has these:
 
     e       fields
-    base    n last line [pause] history    the queue at a compaction: revision, highest id and line that were given, what
-                                           `history` holds; the jobs that live follow, and then this once more, as
+    base    n last line at [pause] history    the queue at a compaction: revision, highest id and line that were given, the
+                                           time of the newest submit, what `history` holds; the jobs that live follow, and then this once more, as
                                            nothing could be told without it
     job     n id priority line user key    a whole job that lived at a compaction; ``n`` is its own revision, and all but
             state job                      ``key`` repeats what is in the job
@@ -15,7 +15,8 @@ Beside the events of `moves` a journal has these:
 Many processes read what one has written, and most of it never concerns them. So events begin with all that everybody has
 to know, in a fixed order, and are parsed no further until somebody asks for the job:
 
-    {"e":"submit","n":N,"id":ID,"priority":P,"line":LINE,"user":USER,"key":KEY,        see `submit_body`, `job_body`
+    {"e":"submit","n":N,"id":ID,"priority":P,"line":LINE,"user":USER,"key":KEY,"at":AT,        see `submit_body`
+    {"e":"job","n":N,"id":ID,"priority":P,"line":LINE,"user":USER,"key":KEY,"state":STATE,     see `job_body`
     {"e":KIND,"n":N,"id":ID,"state":STATE,        see `change_event`; STATE is the job's after it
 """
 
@@ -33,9 +34,11 @@ from .moves import Event, Record, fold, state_of
 _STRING = rb'"(?:[^"\\]|\\.)*"'
 NEW = re.compile(
     rb'\{"e":"(submit|job|adopt)","n":(\d+),"id":(\d+),"priority":(\d+),"line":([^,]+),'
-    rb'"user":(%b,"key":%b),(?:"state":"([a-z-]+)")?' % (_STRING, _STRING)
+    rb'"user":(%b,"key":%b),(?:"state":"([a-z-]+)"|"at":([^,]+))?' % (_STRING, _STRING)
 )
-WHO = re.compile(rb'"id":(\d+),"priority":\d+,"line":([^,]+),"user":(%b,"key":%b),' % (_STRING, _STRING))
+WHO = re.compile(
+    rb'"id":(\d+),"priority":\d+,"line":([^,]+),"user":(%b,"key":%b),"at":([^,]+),' % (_STRING, _STRING)
+)
 LAST = re.compile(rb'[0-9a-f]{8} \d+ \{"e":"[a-z]+","n":(\d+),"id"')
 WEIGHTY = re.compile(rb' \{"e":"(?:base|job|adopt|pause|resume|beat)"')
 """Events that change more than a job, or that are not counted."""

@@ -22,6 +22,7 @@ from .base import (
     Stored,
     Watch,
     claim_order,
+    next_in_line,
     select,
 )
 from .engine import Engine
@@ -80,13 +81,14 @@ class FilesystemQueue(Engine):
             jobs = {
                 key: same_or_refuse(known[key], key, spec) for key, spec in wanted.items() if key in known
             }
+            now = self._clock.now()
             line = max((job.line or job.submitted_at for job in everything), default=0.0)
+            at = max(everything, key=lambda job: job.id).submitted_at if everything else 0.0
+            line = next_in_line(line, at, now)
             new = [(key, spec) for key, spec in wanted.items() if key not in known]
             stored = []
             for job_id, (key, spec) in enumerate(new, start=self._files.next_id()):
-                event = submit_event(job_id, spec, user, key, self._clock.now(), line)
-                stored.append(Stored(key, submitted(event)))
-                line = event["line"]
+                stored.append(Stored(key, submitted(submit_event(job_id, spec, user, key, now, line))))
             jobs.update({one.key: job for one, job in zip(stored, self._files.take_in(stored), strict=True)})
             return [jobs[key] for key in wanted]
 

@@ -83,10 +83,10 @@ def submit_event(job_id: int, spec: JobSpec, user: str, key: str, at: float, lin
         user: By whom.
         key: Under which idempotency key.
         at: The time, in seconds since the epoch.
-        line: `Job.line` of the job before it.
+        line: Its `Job.line`.
     """
     event = {"e": "submit", "id": job_id, "user": user, "key": key, "spec": to_data(spec), "at": at}
-    return {**event, "line": max(at, line)}
+    return {**event, "line": line}
 
 
 class Move(NamedTuple):

@@ -40,6 +40,7 @@ from .base import (
     Properties,
     Stored,
     Watch,
+    next_in_line,
 )
 from .beats import Beats
 from .engine import Engine
@@ -336,7 +337,7 @@ class NativeQueue(Engine):
             jobs: list[Job] = []
             bodies: list[bytes] = []
             now = self._clock.now()
-            line = max(now, self._ledger.line)
+            line = next_in_line(self._ledger.line, self._ledger.at, now)
             revision, next_id = self._ledger.revision, self._ledger.last_id
             last: JobSpec | None = None
             for spec, key in wanted:

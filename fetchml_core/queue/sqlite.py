@@ -25,6 +25,7 @@ from .base import (
     Properties,
     Stored,
     Watch,
+    next_in_line,
 )
 from .engine import Engine
 from .moves import (
@@ -84,8 +85,9 @@ class SqliteQueue(Engine):
         known = self._find(db, "user = ? AND key = ?", text(user), text(key))
         if known is not None:
             return same_or_refuse(known.job, key, spec)
-        _, last, line, _ = counter(db)
-        event = submit_event(last + 1, spec, user, key, self._clock.now(), line)
+        _, last, line, at, _ = counter(db)
+        now = self._clock.now()
+        event = submit_event(last + 1, spec, user, key, now, next_in_line(line, at, now))
         return store(db, Stored(key, submitted(event)))
 
     # --- for workers ---

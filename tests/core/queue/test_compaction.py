@@ -253,3 +253,20 @@ def test_whoever_has_the_old_journal_open_sees_the_new_one(folder, open_queue, m
 
     job = other.submit(SPEC, user="anna", key="next")
     assert open_queue().get(job.id) == job
+
+
+def test_the_line_goes_on_after_a_jump_of_the_clock(folder, open_queue, clock):
+    """Whoever submits counts on from the job before it, be it read, skimmed, or before the journal was begun anew."""
+    clock.time = 1e9
+    queue, other = open_queue(), open_queue()
+    line = queue.submit(SPEC, user="anna", key="ahead").line
+    clock.time = 1000.0
+    assert queue.submit(SPEC, user="anna", key="back").line == line
+    for n in range(3):
+        for view in (queue, other, open_queue()):
+            clock.time += 10.0
+            line += 10.0
+            assert view.submit(SPEC, user="anna", key=f"{n}/{line}").line == line
+        end(queue, BLOCK)
+
+    assert sealed(folder) == 2 * BLOCK
