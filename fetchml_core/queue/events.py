@@ -31,7 +31,7 @@ from fetchml_core.jobs.states import State
 from .journal_format import to_json
 from .moves import Event, Record, fold, state_of
 
-_STRING = rb'"(?:[^"\\]|\\.)*"'
+_STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
 NEW = re.compile(
     rb'\{"e":"(submit|job|adopt)","n":(\d+),"id":(\d+),"priority":(\d+),"line":([^,]+),'
     rb'"user":(%b,"key":%b),(?:"state":"([a-z-]+)"|"at":([^,]+))?' % (_STRING, _STRING)

@@ -312,11 +312,14 @@ class NativeQueue(Engine):
         return changed, written
 
     def _write_all(self, bodies: list[bytes]) -> Written | None:
-        """Likewise for many events, given as JSON."""
+        """Likewise for many events, given as JSON; they are taken in once somebody asks for the jobs."""
         if not bodies:
             return None
-        written = self._journal.append(b"".join(map(to_line, bodies)))
-        self._ledger.take(bodies)
+        lines = b"".join(map(to_line, bodies))
+        written = self._journal.append(lines)
+        piece = Piece(written.end - len(lines), lines)
+        if not self._ledger.skim(piece):
+            self._read(piece)
         return written
 
     def _settle(self, written: Written | None) -> None:
