@@ -126,7 +126,7 @@ R nvmlDeviceGetComputeRunningProcesses_v3(D d, unsigned *count, Process *to) {
   return list(all, is("busy") && !instance(d) ? 2 : 0, count, to);
 }
 R nvmlDeviceGetGraphicsRunningProcesses_v2(D d, unsigned *count, Process *to) {
-  const Process all[] = {{stranger, 1, 0, 0}, {1, 3 << 20, 0, 0}};
+  const Process all[] = {{stranger, 1, 0, 0}, {999999998, 3 << 20, 0, 0}};
   if (silent(d)) return LOST;
   return list(all, is("busy") ? 2 : 0, count, to);
 }

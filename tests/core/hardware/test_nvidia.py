@@ -144,11 +144,11 @@ def test_processes_have_names(fake_driver):
     with open("/proc/self/comm") as file:
         name = file.read().strip()
 
-    mine, gone = gpu.processes[1:]
-    assert gpu.processes[0].pid == 1
-    assert gpu.processes[0].memory == 3 << 20
-    assert mine == GpuProcess(os.getpid(), name, 11 * GIB, pwd.getpwuid(os.getuid()).pw_name)
-    assert gone == GpuProcess(999999999)
+    assert gpu.processes == (
+        GpuProcess(os.getpid(), name, 11 * GIB, pwd.getpwuid(os.getuid()).pw_name),
+        GpuProcess(999999998, memory=3 << 20),
+        GpuProcess(999999999),
+    )
 
 
 def test_amd_means_the_nvidia_detector(fake_driver):
