@@ -60,8 +60,10 @@ def test_the_table(world, gpus, fake_driver, stranger):
     assert ran.status == 0, ran.err
     assert ran.out.splitlines() == [
         "GPU  TYPE                       USED    MEMORY  BUSY  SLOTS  JOBS      OTHERS",
-        "  0  NVIDIA H100 80GB HBM3  12.0 GiB  80.0 GiB   37%    1/2  1 (anna)  "
-        f"sleep {stranger} ({ME}), 999999998, 999999999",
+        (
+            "  0  NVIDIA H100 80GB HBM3  12.0 GiB  80.0 GiB   37%    1/2  1 (anna)  "
+            f"sleep {stranger} ({ME}), 999999998, 999999999"
+        ),
     ]
     assert ran.err == (
         "found with NVML, driver 999.01\nset in the environment: FETCH_ML_GPU_SLOTS_PER_GPU=2\n"
