@@ -39,8 +39,6 @@ def own_groups(controller: str, table: str, root: Path) -> tuple[Path, ...]:
 def _chain(root: Path, path: str) -> tuple[Path, ...]:
     """Return the folders from *path*, or as much of its end as there is, up to *root*."""
     words = path.strip("/").split("/") if path.strip("/") else []
-    while ".." in words:  # outside of what this process may see
-        del words[: words.index("..") + 1]
     while words and not root.joinpath(*words).is_dir():
         del words[0]
     return tuple(root.joinpath(*words[:depth]) for depth in range(len(words), -1, -1))

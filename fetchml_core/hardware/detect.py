@@ -25,14 +25,12 @@ from .select import select_gpus
 _PROBES = {
     "": ("nvidia", "amd", "apple"),
     "nvidia": ("nvidia",),
-    "amd": (
-        "nvidia",
-        "amd",
-    ),  # the reference: amd means the NVIDIA-compatible detector; ours stands beside it
+    "amd": ("nvidia", "amd"),
     "apple": ("apple",),
     "none": (),
 }
-"""Whose GPUs are looked for, in turn, until some are found."""
+"""Whose GPUs are looked for, in turn, until some are found. By the configuration reference, amd means the detector of
+NVIDIA's; ours for AMD's cards stands beside it."""
 
 
 def detect(worker: WorkerConfig, overrides: Overrides, *, proc: Path = PROC, sys: Path = SYS) -> Inventory:

@@ -5,6 +5,7 @@
  *   lost       of two cards the driver does not reach the first
  *   dead       of two cards the second answers nothing but who it is
  *   mig        a divided card, one that is divided into nothing, a whole one
+ *   shared     one card that has no memory of its own
  *   busy       one card, with the process of that pid on it, a graphical one and one that is gone
  *
  * With -DBARE it is an old driver: of what a card may tell, only its name, its UUID and its memory.
@@ -79,6 +80,7 @@ R nvmlDeviceGetUUID(D d, char *to, unsigned size) {
 typedef struct { unsigned long long total, unused, used; } Memory;
 R nvmlDeviceGetMemoryInfo(D d, Memory *memory) {
   if (silent(d)) return LOST;
+  if (is("shared")) return UNSUPPORTED;
   memory->total = instance(d) ? 5ULL << 30 : GIB[kind(d)] << 30;
   memory->used = is("busy") ? 12ULL << 30 : (unsigned long long)card(d) << 30;
   memory->unused = memory->total - memory->used;

@@ -87,17 +87,17 @@ def test_nested_groups(tmp_path):
     tree = v2(
         tmp_path,
         {
-            "a/cpu.max": "300000 100000",
+            "a/cpu.max": "200000 100000",
             "a/memory.max": 4 * GIB,
-            "a/b/cpu.max": "200000 100000",
+            "a/b/cpu.max": "max 100000",
             "a/b/memory.max": "max",
-            "a/b/c/cpu.max": "max 100000",
+            "a/b/c/cpu.max": "300000 100000",
             "a/b/c/memory.max": 8 * GIB,
         },
     )
     root = proc(tmp_path, groups="0::/a/b/c")
 
-    assert count_cpus(root, tree) == (2, f"the quota in {tree}/fs/cgroup/a/b/cpu.max; 8 online")
+    assert count_cpus(root, tree) == (2, f"the quota in {tree}/fs/cgroup/a/cpu.max; 8 online")
     assert total_memory(root, tree) == (4 * GIB, f"the limit in {tree}/fs/cgroup/a/memory.max")
 
 
@@ -150,14 +150,20 @@ def test_both_versions_side_by_side(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "path", ["/system.slice/docker-1.scope", "/system.slice/docker-1.scope/init", "/../../x/init"]
+    ("path", "cpus"),
+    [
+        ("/system.slice/docker-1.scope", 1),
+        ("/system.slice/docker-1.scope/init", 0.5),
+        ("/../../x/init", 0.5),
+        ("/..", 1),
+    ],
 )
-def test_in_a_container(tmp_path, path):
+def test_in_a_container(tmp_path, path, cpus):
     """The kernel may name a group as the host sees it; what is there of the tree counts."""
-    tree = v2(tmp_path, {"cpu.max": "100000 100000", "init/cpu.max": "max 100000", "memory.max": GIB})
+    tree = v2(tmp_path, {"cpu.max": "100000 100000", "init/cpu.max": "50000 100000", "memory.max": GIB})
     root = proc(tmp_path, groups=f"0::{path}")
 
-    assert (count_cpus(root, tree)[0], total_memory(root, tree)[0]) == (1, GIB)
+    assert (count_cpus(root, tree)[0], total_memory(root, tree)[0]) == (cpus, GIB)
 
 
 @pytest.mark.parametrize("groups", ["", "0::/", "no such table", "0::/\x00", "::::", "3:cpu:/x"])

@@ -122,6 +122,13 @@ def test_a_card_that_is_lost_while_its_name_is_known(fake_driver):
     )
 
 
+def test_a_card_without_memory_of_its_own(fake_driver):
+    """It shares the machine's, and the driver tells none: that is no fault."""
+    (gpu,) = look(fake_driver("shared")).gpus
+
+    assert (gpu.memory, gpu.busy, gpu.problem) == (None, 0.37, "")
+
+
 def test_divided_cards(fake_driver):
     """Instances stand in place of their card, with gaps in their numbers; a card divided into nothing has a problem."""
     first, second, undivided, whole = look(fake_driver("mig")).gpus

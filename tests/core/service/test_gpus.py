@@ -106,7 +106,7 @@ def test_who_holds_a_gpu():
 
 
 def test_whose_the_processes_are(process):
-    """A job's init and all that descends from it are the job's; the others are strangers, dead ones too."""
+    """A job's init and all that descends from it are the job's; the others are strangers, dead ones too, and those that got an init's number."""
     init, child = process
     poll_until(lambda: read_stat(child) is not None)
     users = (
@@ -124,5 +124,6 @@ def test_whose_the_processes_are(process):
         (999999999, None),
     ]
     assert gpu.processes[0] == GpuUser(init, "sh", "", 1, 5)
-    (gpu,) = gpu_infos((evolve(CARD, processes=users),), [evolve(job(5, "apple-0"), attempts=())])
+    again = evolve(job(5, "apple-0"), attempts=(Attempt(1, "box1", 0.0, launch=Launched("podman", init, 1)),))
+    (gpu,) = gpu_infos((evolve(CARD, processes=users),), [again])
     assert {one.job for one in gpu.processes} == {None}
