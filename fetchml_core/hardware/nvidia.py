@@ -10,7 +10,6 @@ The library is looked for before pynvml is imported: most machines without a GPU
 from __future__ import annotations
 
 import contextlib
-import ctypes
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +27,8 @@ _KINDS = ("Compute", "MPSCompute", "Graphics")
 
 def probe_nvidia(proc: Path = PROC) -> Probe:
     """Ask the driver for its GPUs."""
+    import ctypes
+
     try:
         ctypes.CDLL(LIBRARY)
     except OSError:

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from fetchml_core.config.environment import check_overrides
-from fetchml_core.hardware.detect import detect, refresh
 from fetchml_core.hardware.inventory import Gpu, Inventory
 from fetchml_core.jobs.job import Job
 from fetchml_core.jobs.states import ACTIVE
@@ -31,9 +30,13 @@ def inventory_of(host: Host, *, fresh: bool = False) -> Inventory:
             none of them. A driver that has to wake its cards first takes seconds for that.
     """
     record = living_record(host)
+    if record is not None and record.inventory is not None and not fresh:
+        return record.inventory
+    from fetchml_core.hardware.detect import detect, refresh  # late: most answers of an agent do without
+
     if record is None or record.inventory is None:
         return detect(host.worker, check_overrides(host.environ)[0])
-    return refresh(record.inventory) if fresh else record.inventory
+    return refresh(record.inventory)
 
 
 def run(context: Context, _: Nothing) -> GpusReply:
