@@ -48,14 +48,14 @@ def run(cli: Cli) -> None:
     profile = load_profile(cli)
     with connect(cli, profile) as client:
         reply: GpusReply = client.call("gpus", Nothing())
-        host = host_name(profile, client)
+        host, name = client.welcome.host, host_name(profile, client)
     if cli.json:
         cli.show_json({"host": host, **_fields(reply)})
         return
     for warning in reply.warnings:
         cli.warn(warning)
     write_table(cli, COLUMNS, [gpu_row(gpu) for gpu in reply.gpus])
-    cli.note(f"found with {reply.how}" if reply.gpus else f"no GPUs on {host} ({reply.how})")
+    cli.note(f"found with {reply.how}" if reply.gpus else f"no GPUs on {name} ({reply.how})")
     if reply.overrides:
         cli.note(f"set in the environment: {', '.join(reply.overrides)}")
 

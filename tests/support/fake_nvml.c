@@ -8,7 +8,8 @@
  *   shared     one card that has no memory of its own
  *   busy       one card, with the process of that pid on it, a graphical one and one that is gone
  *
- * With -DBARE it is an old driver: of what a card may tell, only its name, its UUID and its memory.
+ * With -DBARE it is an old driver: of what a card may tell, only its name, its UUID and its memory. With -DNOCOUNT it
+ * cannot even count.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,7 +53,9 @@ R nvmlInitWithFlags(unsigned flags) {
 }
 
 R nvmlShutdown(void) { return OK; }
+#ifndef NOCOUNT
 R nvmlDeviceGetCount_v2(unsigned *count) { *count = cards(); return OK; }
+#endif
 
 R nvmlDeviceGetHandleByIndex_v2(unsigned index, D *d) {
   if (index >= cards()) return INVALID;

@@ -75,6 +75,13 @@ def test_an_old_driver(fake_driver):
     )
 
 
+def test_a_driver_that_cannot_count(fake_driver):
+    """Nothing is known then, and people hear of it."""
+    found = look(fake_driver("one", "-DNOCOUNT"))
+
+    assert (found.gpus, found.warnings) == ((), ("NVML does not count its GPUs: Function Not Found",))
+
+
 def test_a_driver_that_is_not_loaded(fake_driver):
     """A library without a driver is a machine without a GPU: told, but nothing to warn of."""
     found = look(fake_driver("init"))
