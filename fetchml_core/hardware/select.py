@@ -56,9 +56,9 @@ def assumed(vendor: str, index: int) -> Gpu:
 
 def _named(name: str, gpus: Sequence[Gpu]) -> list[Gpu]:
     """Return what *name* means: an index, a UUID, a device file; of a card that is divided all its instances."""
-    names = {name.lower()}
+    wanted = name.lower()
     return [
         gpu
         for gpu in gpus
-        if names & {str(gpu.index), gpu.uuid.lower(), gpu.instance_of.lower(), gpu.device.lower()}
+        if wanted in {str(gpu.index), gpu.uuid.lower(), gpu.instance_of.lower(), gpu.device.lower()}
     ]
