@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fetchml_core.config.worker import WorkerConfig
 from fetchml_core.errors import InputError
+from fetchml_core.hardware.inventory import Inventory
 from fetchml_core.jobs.checks import check_image, check_name, check_time
 from fetchml_core.jobs.job import Job, JobSpec
 from fetchml_core.jobs.states import State
@@ -15,7 +16,8 @@ from fetchml_core.units import format_size
 from fetchml_core.wire.messages import SubmitReply, SubmitRequest
 
 from .context import Context
-from .limits import job_limits
+from .gpus import inventory_of
+from .limits import JobLimits, job_limits
 from .snapshot import load_manifest
 from .why import why_paused
 from .workers import ensure_worker, linger_note
@@ -28,7 +30,7 @@ MOST_IN_LINE = 2_000
 def run(context: Context, request: SubmitRequest) -> SubmitReply:
     """See the module."""
     spec, host = request.spec, context.host
-    check_spec(spec, host.worker)
+    check_spec(spec, host.worker, inventory_of(host))
     store = BlobStore(host.data.blobs)
     manifest = load_manifest(store, spec.snapshot)
     missing = store.missing({entry.digest: entry.size for entry in manifest.entries})
@@ -57,7 +59,7 @@ def _ahead(queue: Queue, job: Job) -> int | None:
     return sum(claim_order(other) < claim_order(job) for other in line)
 
 
-def check_spec(spec: JobSpec, worker: WorkerConfig) -> None:
+def check_spec(spec: JobSpec, worker: WorkerConfig, inventory: Inventory) -> None:
     """Raise InputError for a job that this host would never run."""
     check_name(spec.name)
     if not spec.argv or not spec.argv[0] or sum(map(len, spec.argv)) > MAX_ARGUMENTS:
@@ -71,11 +73,11 @@ def check_spec(spec: JobSpec, worker: WorkerConfig) -> None:
     if spec.cwd.startswith("/") or {"..", "."} & set(spec.cwd.split("/")):
         raise InputError("bad-folder", "the job must start inside its tree", context=spec.cwd[:200])
     check_env_names(spec.env)
-    _check_resources(spec, worker)
+    _check_resources(spec, job_limits(worker, inventory))
 
 
-def _check_resources(spec: JobSpec, worker: WorkerConfig) -> None:
-    wanted, ceiling = spec.resources, job_limits(worker)
+def _check_resources(spec: JobSpec, ceiling: JobLimits) -> None:
+    wanted = spec.resources
     if wanted.gpus != 0:
         raise InputError(
             "gpus-not-supported",

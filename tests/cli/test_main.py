@@ -31,6 +31,7 @@ Commands:
   hold     Keep queued jobs from starting.
   release  Let held jobs start.
   show     Tell everything about one job.
+  gpus     Show the host's GPUs and who holds them.
   pull     Fetch the results of a job.
   queue    Look after a host's queue; for its admins.
   config   Check, explain and change configuration files.
