@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {  # the order of the help: the way a 
     "release": ("fetchml_cli.commands.release", "Let held jobs start."),
     "show": ("fetchml_cli.commands.show", "Tell everything about one job."),
     "why": ("fetchml_cli.commands.why", "Tell why a job waits: what is missing, and who has it."),
+    "gpus": ("fetchml_cli.commands.gpus", "Show the host's GPUs and who holds them."),
     "pull": ("fetchml_cli.commands.pull", "Fetch the results of a job."),
     "queue": ("fetchml_cli.commands.queue", "Look after a host's queue; for its admins."),
     "config": ("fetchml_cli.commands.config", "Check, explain and change configuration files."),

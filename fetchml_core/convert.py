@@ -62,8 +62,8 @@ def strict_converter(**options: Any) -> Converter:
 
 
 @functools.cache
-def _converter() -> Converter:
-    return strict_converter(omit_if_default=True)
+def _converter(*, detailed: bool = False) -> Converter:
+    return strict_converter(omit_if_default=True, detailed_validation=detailed)
 
 
 def to_data(value: Any) -> Any:
@@ -83,6 +83,10 @@ def from_data(data: Any, kind: type[T], *, what: str = "record") -> T:
         )
     try:
         return _converter().structure(data, kind)
+    except (TypeError, ValueError, KeyError, AttributeError):
+        pass  # once more, with the place of the trouble: to keep it at hand costs every record that has none
+    try:
+        return _converter(detailed=True).structure(data, kind)
     except (BaseValidationError, TypeError, ValueError, KeyError) as error:
         problems = transform_error(error) if isinstance(error, BaseValidationError) else [str(error)]
         raise HostError(

@@ -15,6 +15,7 @@ pytest_plugins = [
     "tests.support.ml",
     "tests.support.terminal",
     "tests.support.disk",
+    "tests.support.nvml",
     "tests.support.power",
     "tests.support.redis",
     "tests.e2e.way",

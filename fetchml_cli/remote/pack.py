@@ -33,6 +33,7 @@ PACKAGES = (
     "cattrs",
     "durationpy",
     "exceptiongroup",
+    "pynvml",
     "redis",
     "tomli",
     "typing_extensions",

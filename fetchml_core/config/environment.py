@@ -107,6 +107,7 @@ VARIABLES = (
         key="gpu_vendor",
         choices=GPU_VENDORS,
         example="none",
+        read_by="fetchml_core.hardware.detect:detect",
     ),
     Variable(
         "FETCH_ML_GPU_COUNT",
@@ -115,6 +116,7 @@ VARIABLES = (
         type="int",
         ge=0,
         example="2",
+        read_by="fetchml_core.hardware.detect:detect",
     ),
     Variable(
         "FETCH_ML_TOTAL_CPU",
@@ -123,7 +125,7 @@ VARIABLES = (
         type="int",
         ge=1,
         example="8",
-        read_by="fetchml_core.config.machine:machine_of",
+        read_by="fetchml_core.hardware.detect:detect",
     ),
     Variable(
         "FETCH_ML_GPU_SLOTS_PER_GPU",
@@ -133,6 +135,7 @@ VARIABLES = (
         ge=1,
         default="1",
         example="2",
+        read_by="fetchml_core.hardware.detect:detect",
     ),
 )
 _BY_NAME = {variable.name: variable for variable in VARIABLES}

@@ -13,6 +13,7 @@ from .option import Duration, option, section
 from .shared import QueueConfig, ResourcesConfig, WorkerLogging
 
 _LEGACY = "run the worker on the host itself"
+_APPLE = "fetchml_core.hardware.apple:probe_apple"
 
 
 @frozen
@@ -32,9 +33,11 @@ class SnapshotStore:
 class AppleGpu:
     """``apple_gpu``: read where the GPU vendor is apple."""
 
-    enabled: bool = option(default=True, help="Use the Apple GPU where it is the vendor.")
-    metal_device: str = option(default="/dev/metal", help="Device file of Metal.")
-    mps_runtime: str = option(default="/dev/mps", help="Device file of Metal Performance Shaders.")
+    enabled: bool = option(default=True, help="Use the Apple GPU where it is the vendor.", read_by=_APPLE)
+    metal_device: str = option(default="/dev/metal", help="Device file of Metal.", read_by=_APPLE)
+    mps_runtime: str = option(
+        default="/dev/mps", help="Device file of Metal Performance Shaders.", read_by=_APPLE
+    )
 
 
 @frozen
@@ -216,15 +219,20 @@ class WorkerConfig:
         env="FETCH_ML_GPU_TYPE",
         help="Vendor of the GPUs; unset: what is detected; none: no GPU jobs.",
         example="nvidia",
+        read_by="fetchml_core.hardware.detect:detect",
     )
     gpu_devices: tuple[str, ...] = option(
-        default=(), example='["/dev/nvidia0"]', help="Device files of the GPUs; empty: all detected."
+        default=(),
+        example='["/dev/nvidia0"]',
+        help="Device files of the GPUs; empty: all detected.",
+        read_by="fetchml_core.hardware.select:select_gpus",
     )
     gpu_visible_devices: tuple[str, ...] = option(
         default=(),
         numbers=True,
         help="GPUs that jobs may use, by index or id; empty: all detected.",
         example="[0, 1]",
+        read_by="fetchml_core.hardware.select:select_gpus",
     )
     apple_gpu: AppleGpu = section(AppleGpu, "Apple GPUs.")
 

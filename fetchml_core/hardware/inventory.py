@@ -37,6 +37,7 @@ class Gpu:
         busy: Share of the time that it worked lately.
         processes: Who holds memory of it now, jobs and strangers.
         problem: Why nothing may run on it, in words; empty where all is well.
+        device: Its device file, for an instance that of its card; empty where that is not known.
     """
 
     uuid: str
@@ -52,6 +53,7 @@ class Gpu:
     power: float | None = None
     processes: tuple[GpuProcess, ...] = ()
     problem: str = ""
+    device: str = ""
 
 
 @frozen

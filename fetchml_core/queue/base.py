@@ -354,6 +354,17 @@ def place_in_line(line: float, priority: int, job_id: int) -> tuple[float, int]:
     return line - priority * AGEING_S, job_id
 
 
+def next_in_line(line: float, at: float, now: float) -> float:
+    """Return `Job.line` of a job that comes now: what goes by between two jobs counts, and no jump of the clock back.
+
+    Args:
+        line: That of the job before it; 0 for the first.
+        at: When that one came, by the wall clock.
+        now: By the wall clock, too.
+    """
+    return max(line, now) if line == at else line + max(0.0, now - at)
+
+
 def boot_lease(clock: Clock, worker: str, seconds: float) -> Lease:
     """Return a lease on the boot clock of this machine: `Queue.lease` of the engines of one host."""
     boot = clock.boot()

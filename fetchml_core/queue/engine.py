@@ -8,7 +8,7 @@ from fetchml_core.clock import Clock
 from fetchml_core.jobs.job import Job, Lease, Stop
 
 from .base import boot_lease, boot_lease_ended
-from .moves import Event, hold_event, release_event, stop_event
+from .moves import Move, hold_move, release_move, stop_move
 
 
 class Engine:
@@ -16,7 +16,7 @@ class Engine:
 
     _clock: Clock
 
-    def _change(self, job_id: int, decide: Callable[[Job], Event | None]) -> Job:
+    def _change(self, job_id: int, decide: Callable[[Job], Move | None]) -> Job:
         """Do to a job what *decide* says, durably; nothing where that is None."""
         raise NotImplementedError
 
@@ -27,15 +27,15 @@ class Engine:
 
     def stop(self, job_id: int, stop: Stop) -> Job:
         """See `Queue.stop`."""
-        return self._change(job_id, lambda job: stop_event(job, stop, self._clock.now()))
+        return self._change(job_id, lambda job: stop_move(job, stop, self._clock.now()))
 
     def hold(self, job_id: int) -> Job:
         """See `Queue.hold`."""
-        return self._change(job_id, lambda job: hold_event(job, self._clock.now()))
+        return self._change(job_id, lambda job: hold_move(job, self._clock.now()))
 
     def release(self, job_id: int) -> Job:
         """See `Queue.release`."""
-        return self._change(job_id, lambda job: release_event(job, self._clock.now()))
+        return self._change(job_id, lambda job: release_move(job, self._clock.now()))
 
     def lease(self, worker: str, seconds: float) -> Lease:
         """See `Queue.lease`. On the boot clock, as all is on one host."""

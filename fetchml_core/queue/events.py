@@ -3,8 +3,8 @@
 Beside the events of `moves` a journal has these:
 
     e       fields
-    base    n last line [pause] history    the queue at a compaction: revision, highest id and line that were given, what
-                                           `history` holds; the jobs that live follow, and then this once more, as
+    base    n last line at [pause] history    the queue at a compaction: revision, highest id and line that were given, the
+                                           time of the newest submit, what `history` holds; the jobs that live follow, and then this once more, as
                                            nothing could be told without it
     job     n id priority line user key    a whole job that lived at a compaction; ``n`` is its own revision, and all but
             state job                      ``key`` repeats what is in the job
@@ -15,7 +15,8 @@ Beside the events of `moves` a journal has these:
 Many processes read what one has written, and most of it never concerns them. So events begin with all that everybody has
 to know, in a fixed order, and are parsed no further until somebody asks for the job:
 
-    {"e":"submit","n":N,"id":ID,"priority":P,"line":LINE,"user":USER,"key":KEY,        see `submit_body`, `job_body`
+    {"e":"submit","n":N,"id":ID,"priority":P,"line":LINE,"user":USER,"key":KEY,"at":AT,        see `submit_body`
+    {"e":"job","n":N,"id":ID,"priority":P,"line":LINE,"user":USER,"key":KEY,"state":STATE,     see `job_body`
     {"e":KIND,"n":N,"id":ID,"state":STATE,        see `change_event`; STATE is the job's after it
 """
 
@@ -28,14 +29,16 @@ from fetchml_core.jobs.job import Job, JobSpec
 from fetchml_core.jobs.states import State
 
 from .journal_format import to_json
-from .moves import Event, Record, fold, state_after, state_of
+from .moves import Event, Record, fold, state_of
 
-_STRING = rb'"(?:[^"\\]|\\.)*"'
+_STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
 NEW = re.compile(
     rb'\{"e":"(submit|job|adopt)","n":(\d+),"id":(\d+),"priority":(\d+),"line":([^,]+),'
-    rb'"user":(%b,"key":%b),(?:"state":"([a-z-]+)")?' % (_STRING, _STRING)
+    rb'"user":(%b,"key":%b),(?:"state":"([a-z-]+)"|"at":([^,]+))?' % (_STRING, _STRING)
 )
-WHO = re.compile(rb'"id":(\d+),"priority":\d+,"line":([^,]+),"user":(%b,"key":%b),' % (_STRING, _STRING))
+WHO = re.compile(
+    rb'"id":(\d+),"priority":\d+,"line":([^,]+),"user":(%b,"key":%b),"at":([^,]+),' % (_STRING, _STRING)
+)
 LAST = re.compile(rb'[0-9a-f]{8} \d+ \{"e":"[a-z]+","n":(\d+),"id"')
 WEIGHTY = re.compile(rb' \{"e":"(?:base|job|adopt|pause|resume|beat)"')
 """Events that change more than a job, or that are not counted."""
@@ -96,9 +99,9 @@ def accepted_body(body: bytes, revision: int) -> bytes:
     return b'{"e":"job"%b"state":"queued","job":%b}' % (body[len(b'{"e":"submit"') : parts.start(4) - 5], job)
 
 
-def change_event(state: State, event: Event) -> Event:
-    """Return *event* with the state it leads to from *state*, in the order that `Ledger.take` reads."""
-    return {"e": "", "n": 0, "id": 0, "state": state_after(state, event).value, **event}
+def change_event(event: Event, state: State) -> Event:
+    """Return *event* with the state it leads to, in the order that `Ledger.take` reads."""
+    return {"e": "", "n": 0, "id": 0, "state": state.value, **event}
 
 
 def whole(event: Event) -> Record:

@@ -114,12 +114,12 @@ class FallbackQueue:
             known = self._known(wanted, user)
             jobs = {key: same_or_refuse(stored.job, key, wanted[key]) for key, stored in known.items()}
             new = [key for key in wanted if key not in known]
-            line = max((stored.job.line for stored in self._local.export()), default=0.0)
+            now = self._clock.now()
+            line = max((stored.job.line for stored in self._local.export()), default=now)
             stored = []
             for job_id, key in zip(self._reserve.take(len(new)), new, strict=True):
-                event = submit_event(job_id, wanted[key], user, key, self._clock.now(), line)
+                event = submit_event(job_id, wanted[key], user, key, now, max(line, now))
                 stored.append(Stored(key, submitted(event)))
-                line = event["line"]
             self._local.adopt(stored)
             jobs.update({one.key: self._local.get(one.job.id) for one in stored})
         return [self._ours(jobs[key]) for key in wanted]

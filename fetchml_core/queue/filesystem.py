@@ -22,15 +22,16 @@ from .base import (
     Stored,
     Watch,
     claim_order,
+    next_in_line,
     select,
 )
 from .engine import Engine
 from .filesystem_folder import QueueFolder
 from .moves import (
-    Event,
-    advance_event,
+    Move,
+    advance_move,
     apply,
-    claim_event,
+    claim_move,
     refuse_if_moved,
     same_or_refuse,
     submit_event,
@@ -80,13 +81,14 @@ class FilesystemQueue(Engine):
             jobs = {
                 key: same_or_refuse(known[key], key, spec) for key, spec in wanted.items() if key in known
             }
+            now = self._clock.now()
             line = max((job.line or job.submitted_at for job in everything), default=0.0)
+            at = max(everything, key=lambda job: job.id).submitted_at if everything else 0.0
+            line = next_in_line(line, at, now)
             new = [(key, spec) for key, spec in wanted.items() if key not in known]
             stored = []
             for job_id, (key, spec) in enumerate(new, start=self._files.next_id()):
-                event = submit_event(job_id, spec, user, key, self._clock.now(), line)
-                stored.append(Stored(key, submitted(event)))
-                line = event["line"]
+                stored.append(Stored(key, submitted(submit_event(job_id, spec, user, key, now, line))))
             jobs.update({one.key: job for one, job in zip(stored, self._files.take_in(stored), strict=True)})
             return [jobs[key] for key in wanted]
 
@@ -102,14 +104,14 @@ class FilesystemQueue(Engine):
             chosen = choose(sorted((stored.job for stored in waiting.values()), key=claim_order))
             if chosen is None:
                 return None
-            job = apply(chosen, claim_event(chosen, lease, self._clock.now()))
+            job = apply(chosen, claim_move(chosen, lease, self._clock.now()))
             return self._files.store(Stored(waiting[chosen.id].key, job))
 
     def advance(self, job_id: int, attempt: int, change: Change) -> Job:
         """See `Queue.advance`. A heartbeat is as durable as the rest: a job's file is never at risk."""
         return self._change(
             job_id,
-            lambda job: advance_event(job, attempt, change, self._clock.now()),
+            lambda job: advance_move(job, attempt, change, self._clock.now()),
             news=not isinstance(change, Beat),
         )
 
@@ -194,11 +196,11 @@ class FilesystemQueue(Engine):
         with self._files.reading():
             return [stored.job for stored in self._files.everything()]
 
-    def _change(self, job_id: int, decide: Callable[[Job], Event | None], *, news: bool = True) -> Job:
+    def _change(self, job_id: int, decide: Callable[[Job], Move | None], *, news: bool = True) -> Job:
         self.get(job_id)  # of a queue that is not there, none is made
         with self._files.changing():
             stored = self._files.one(job_id)
-            event = decide(stored.job)
-            if event is None:
+            move = decide(stored.job)
+            if move is None:
                 return stored.job
-            return self._files.store(Stored(stored.key, apply(stored.job, event)), news=news)
+            return self._files.store(Stored(stored.key, apply(stored.job, move)), news=news)

@@ -7,16 +7,18 @@
         state     see `journal_state`
 
 The records end with the first zero, or with a last line that has no newline: a write that was cut and never
-acknowledged, which the next writer removes. There are none before the `end` that ``state`` tells. Anything else that does not check is damage,
-and is reported with its place rather than skipped: a queue that forgets is worse than one that stops.
+acknowledged, which the next writer removes. There are none before the `end` that ``state`` tells. Anything else that does not check
+is damage, and is reported with its place rather than skipped: a queue that forgets is worse than one that stops.
 
 Records are appended under the lock and synced after it, so that writers who come at the same time share the work of
 the disk: a sync reaches all that was appended before it. Who reads what is not synced yet syncs it first. A failed
-sync is never tried again, since the kernel may have dropped the pages: the journal is cut back to what is known to be
-on disk, the epoch tells everybody to read anew, and whoever had appended the rest learns that it did not happen.
+sync is never tried again, since the kernel may have dropped the pages: the journal is written anew into another file,
+and nobody loses anything. Where that fails, too, whoever writes next must do it first.
 
 A journal that begins anew is a file of its own that takes the old one's name once it is on disk; everybody sees by the
-file's inode that it is another one.
+generation in ``state``, or else by the file's inode, that it is another one. (No path is looked up where that can be
+spared: since Linux 6.13 to ask for a file's times makes the next sync write its inode, too, which takes half as long
+again.)
 """
 
 from __future__ import annotations
@@ -26,11 +28,10 @@ import errno
 import os
 import weakref
 from collections.abc import Iterator
-from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
-from fetchml_core.errors import HostError, explain_os_error
+from fetchml_core.errors import FetchError, HostError, explain_os_error
 from fetchml_core.fsio import make_folder, sync_folder
 
 from .journal_format import (
@@ -66,22 +67,7 @@ class Written(NamedTuple):
 
     file: _File
     generation: int
-    epoch: int
-    start: int
-    data: bytes
-
-    @property
-    def end(self) -> int:
-        """Where they end in the journal."""
-        return self.start + len(self.data)
-
-
-class Turn(Enum):
-    """What may have become of a journal: what was read is still true, or said anew in another file, or void."""
-
-    SAME = "same"
-    BEGUN_ANEW = "begun anew"
-    REWOUND = "rewound"
+    end: int
 
 
 class Journal:
@@ -95,7 +81,6 @@ class Journal:
     def __init__(self, folder: Path, boot_id: str) -> None:
         self._folder = folder
         self._path = folder / "journal"
-        self._name = str(self._path)
         self._lock = QueueLock(folder / "lock")
         self._state = StateFile(folder / "state", boot_id)
         self._file: _File | None = None
@@ -103,7 +88,6 @@ class Journal:
         self._header_size = 0
         self._read = 0
         self._reserved = 0
-        self._epoch = 0
         self._known = UNKNOWN
         self._rest = False
         self._company = False
@@ -113,11 +97,6 @@ class Journal:
     def path(self) -> Path:
         """The file."""
         return self._path
-
-    @property
-    def epoch(self) -> int:
-        """One higher whenever something was taken back. Asked under a lock."""
-        return self._known.epoch
 
     @property
     def version(self) -> int:
@@ -165,21 +144,21 @@ class Journal:
         finally:
             self._lock.give()
 
-    def look(self) -> Turn:
-        """Say what has become of the journal since it was read last. Asked first under a lock."""
+    def look(self) -> bool:
+        """Say whether the file that was read is still the journal. Asked first under a lock."""
         self._known = self._state.read()
-        file = self._file
-        if file is None or self._known.epoch != self._epoch:
-            return Turn.REWOUND
-        if self._is_current(file):
-            return Turn.SAME
-        return Turn.REWOUND if self._header.version == 1 else Turn.BEGUN_ANEW
+        return self._file is not None and self._is_current(self._file, self._header.generation)
+
+    @property
+    def can_be_followed(self) -> bool:
+        """Whether the one that has taken its place may be read from where it goes on."""
+        return self._file is not None and self._header.version > 1
 
     def end_of_old(self) -> Piece:
         """Return the last records of a journal that is another file now."""
         fd = self._opened().fd
         data = read_all_at(fd, self._read, os.fstat(fd).st_size - self._read)
-        return self._take(data[: self._end_of_records(data)])
+        return self._take(data[: self._end_of_records(data, self._read)])
 
     def go_on(self) -> bytes | None:
         """Turn to the file that is the journal now, behind the records that it began with.
@@ -245,8 +224,6 @@ class Journal:
 
         After a boot nothing is known: all that was read is synced, so that a later failure cannot take it back.
         """
-        if self._failed:
-            raise HostError("queue-read-only", "a write to the queue failed before", context=str(self._path))
         if self._read == 0 or (self._end and not self._rest):
             return  # nothing is there, or all is known
         file = self._opened()
@@ -257,7 +234,8 @@ class Journal:
             if not self._end:
                 os.fdatasync(file.fd)
                 sync_folder(self._folder)  # whoever began the journal anew may not have come to it
-                self._note(self._epoch, self._read, self._read)
+                self._note(self._read)
+                self._state.write_synced(self._header.generation, self._read)
         except OSError as error:
             raise explain_os_error(error, "write to the queue", str(self._path)) from None
 
@@ -277,12 +255,12 @@ class Journal:
             end = start + len(lines)
             self._reserve(file, end)
             write_all_at(file.fd, lines, start)
-            self._note(self._known.epoch, end, self._known.synced)
+            self._note(end)
         except OSError as error:
-            self._take_back(self._read)
+            self._take_back()
             raise explain_os_error(error, "write to the queue", str(self._path)) from None
         self._read = end
-        return Written(file, self._header.generation, self._epoch, start, lines)
+        return Written(file, self._header.generation, end)
 
     def begin_anew(self, lines: bytes) -> None:
         """Replace the journal by one that holds only *lines*, which say the same. The caller holds `lock`, caught up.
@@ -297,7 +275,22 @@ class Journal:
                 os.pwrite(old.fd, b"this queue has a newer format\n", self._read)
             except OSError as error:
                 raise explain_os_error(error, "write to the queue", str(self._path)) from None
-        self.replace(lines, self._header, self._known.epoch)
+        self.replace(lines, Header(generation=self._header.generation + 1, base=len(lines)))
+
+    @property
+    def failed(self) -> bool:
+        """Whether a write could not be made durable: before anything is added, `write_anew` must."""
+        return self._failed or self._known.failed
+
+    def write_anew(self) -> None:
+        """Bring all that was written to disk, in another file. The caller holds `lock`, caught up.
+
+        Raises:
+            FetchError: ``queue-damaged`` where the kernel has dropped what was to be written, too.
+        """
+        if self._file is not None:
+            self._rescue(self._file, self._header.generation)
+        self._failed = False
 
     def known_end(self) -> int:
         """Return where the records end at least; 0 where nothing is known of this boot. The caller holds `lock`."""
@@ -310,28 +303,28 @@ class Journal:
         self.forget()
         return end
 
-    def replace(self, lines: bytes, old: Header, epoch: int) -> None:
-        """Put a journal of *lines* in the place of one with the header *old*; likewise.
+    def replace(self, lines: bytes, header: Header) -> None:
+        """Put a journal of *lines* in the place of the one that is there; likewise.
 
         Args:
             lines: What `to_line` has made, joined.
-            old: Header of the one that was.
-            epoch: From now on; a higher one lets everybody read all of it.
+            header: Of a generation one higher than it was, or more: then everybody reads all of it.
 
         Raises:
             FetchError: as `begin_anew`.
         """
-        header = Header(generation=old.generation + 1, base=len(lines))
         temporary = self._path.with_name("journal.new")
         flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
             file = _File(os.open(temporary, flags, 0o600))
             write_all_at(file.fd, bytes(header) + lines, 0)
             os.fsync(file.fd)
+            self._state.forget()  # from here on everybody looks at the name
             temporary.rename(self._path)
             sync_folder(self._folder)
             end = len(bytes(header)) + len(lines)
-            self._write_state(State(header.generation, epoch, end, end))
+            self._state.write_synced(header.generation, end)
+            self._state.write(header.generation, end)
         except OSError as error:
             raise explain_os_error(error, "write to the queue", str(self._path)) from None
 
@@ -341,53 +334,59 @@ class Journal:
         """Make *written* durable. Call it without the lock: others append meanwhile.
 
         Raises:
-            FetchError: it did not happen; nobody will ever see it.
+            FetchError: it may have happened or not; it has, once somebody else could write.
         """
+        end = written.end
         if self._company:
-            os.sched_yield()  # somebody else's sync may be about to begin, which will do for both
-        state = self._state.read() if self._company else self._known
-        if _covers(state, written):
-            return
-        end = state.end
+            state = self._state.read()
+            if state.generation == written.generation:
+                if state.synced >= end:
+                    return
+                end = max(end, state.end)  # what others have appended is reached, too
         try:
             os.fdatasync(written.file.fd)
         except OSError as error:
-            self._settle_failed(written, error)
+            self._settle_anew(written, error)
             return
-        if not (self._company and _covers(self._state.read(), written)):
-            self._mark(written, end)
+        with contextlib.suppress(OSError):  # it is on disk, whether that is noted or not
+            self._state.write_synced(written.generation, end)
 
-    def _settle_failed(self, written: Written, error: OSError) -> None:
+    def _settle_anew(self, written: Written, error: OSError) -> None:
+        """Write all that this file holds into another one; one that has taken its place already has it on disk."""
         with self.lock():
             self._known = self._state.read()
-            if self._known.epoch == written.epoch:
-                if not self._is_current(written.file):
-                    return  # all that was in this one is on disk in the one that took its place
-                self._take_back(self._safe(), file=written.file)
-        raise explain_os_error(error, "write to the queue", str(self._path)) from None
+            if not self._is_current(written.file, written.generation):
+                return
+            try:
+                self._rescue(written.file, written.generation)
+            except FetchError:
+                self._failed = True
+                with contextlib.suppress(OSError):
+                    self._state.write(written.generation, max(written.end, self._known.end), failed=True)
+                raise explain_os_error(error, "write to the queue", str(self._path)) from None
 
-    def _mark(self, written: Written, end: int) -> None:
-        """Note that the records up to *end* are on disk, others' too, if they still are what they were."""
-        with self.lock():
-            self._known = self._state.read()
-            current = self._is_current(written.file)
-            if self._known.epoch != written.epoch:
-                if not (current and _is_there(written)):
-                    raise HostError(
-                        "queue-write-lost",
-                        "the disk refused a write to the queue beside this one, which was taken back with it",
-                        context=str(self._path),
-                        hint="look at the disk (dmesg | tail), then run the same command again",
-                    )
-                end = written.end
-            if current and self._synced < end:
-                with contextlib.suppress(OSError):  # it is on disk, whether that is noted or not
-                    self._note(self._known.epoch, self._known.end, end)
+    def _rescue(self, file: _File, generation: int) -> None:
+        """Copy the records of *file*, each checked, into one that takes its place, all on disk; none is followed there."""
+        try:
+            data = read_all_at(file.fd, 0, os.fstat(file.fd).st_size)
+        except OSError as error:
+            raise explain_os_error(error, "read the queue", str(self._path)) from None
+        header, start = read_header(data[:SHORTEST], self._path)
+        data = data[start:]
+        data = data[: data.rfind(b"\n", 0, self._end_of_records(data, start)) + 1]
+        if start + len(data) < self._known.end:
+            raise damaged(self._path, start + len(data))
+        offset = start
+        for line in data.splitlines(keepends=True):
+            if check_line(line[:-1]) is None:
+                raise damaged(self._path, offset)
+            offset += len(line)
+        self.replace(data, Header(generation=generation + 2, base=header.base))
 
     def settle_what_was_read(self) -> None:
         """Make durable what was read and is not known to be: nobody acts on what a power cut could take back."""
         file = self._file
-        if file is not None and self._read > self._synced:
+        if file is not None and self._read > self._synced and not self.failed:
             try:
                 os.fdatasync(file.fd)
             except OSError as error:
@@ -406,14 +405,15 @@ class Journal:
             return False
         except OSError as error:
             raise explain_os_error(error, "open the queue", str(self._path)) from None
-        self._epoch = self._known.epoch
         self._reserved = 0
         self._rest = False
         return True
 
-    def _is_current(self, file: _File) -> bool:
+    def _is_current(self, file: _File, generation: int) -> bool:
+        if self._known is not UNKNOWN:
+            return self._known.generation == generation
         try:
-            return os.stat(self._name).st_ino == file.inode  # noqa: PTH116 - three times a job, and Path is slow
+            return self._path.stat().st_ino == file.inode
         except FileNotFoundError:
             return False
 
@@ -426,7 +426,7 @@ class Journal:
         os.fsync(file.fd)
         sync_folder(self._folder)
         self._header, self._header_size = header, len(bytes(header))
-        self._note(self._epoch, self._header_size, self._header_size)
+        self._note(self._header_size)
         self._read = self._header_size
 
     def _reserve(self, file: _File, end: int) -> None:
@@ -444,16 +444,12 @@ class Journal:
                 room = 0  # a file system without it, or with no room but for the records perhaps
             self._reserved += room
 
-    def _take_back(self, end: int, *, file: _File | None = None) -> None:
-        """Cut the journal at *end*, and tell everybody to read anew; where even that fails, write no more from here."""
-        file = file or self._file
+    def _take_back(self) -> None:
+        """Remove what was added and nobody has seen; where even that fails, whoever writes next sees to it."""
         self._reserved = 0
-        try:
-            if file is not None:
-                os.ftruncate(file.fd, end)
-                self._note(self._known.epoch + 1, end, min(end, self._known.synced))
-        except OSError:
-            self._failed = True
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file.fd, self._read)
 
     @property
     def _end(self) -> int:
@@ -465,20 +461,13 @@ class Journal:
         """How far they are on disk at least; likewise."""
         return self._known.synced if self._known.generation == self._header.generation else 0
 
-    def _safe(self) -> int:
-        """How far they are on disk: what began the journal was synced before it took its name."""
-        return max(self._synced, self._least())
-
     def _least(self) -> int:
         return self._header_size + self._header.base
 
-    def _note(self, epoch: int, end: int, synced: int) -> None:
-        """Write down what is known of this generation."""
-        self._write_state(State(self._header.generation, epoch, end, synced))
-
-    def _write_state(self, state: State) -> None:
-        self._state.write(state)
-        self._known = state
+    def _note(self, end: int) -> None:
+        """Write down where the records end."""
+        self._state.write(self._header.generation, end)
+        self._known = State(self._header.generation, end, self._synced)
 
     def _read_more(self) -> bytes:
         """Return what stands between what was read and the end of the records."""
@@ -491,33 +480,27 @@ class Journal:
             if data[size:] in {b"", b"\0"}:
                 return data[:size]
         data = read_all_at(fd, self._read, os.fstat(fd).st_size - self._read)
-        return data[: self._end_of_records(data)]
+        return data[: self._end_of_records(data, self._read)]
 
     def _begin(self, fd: int) -> None:
         """Read the first line."""
         self._header, self._header_size = read_header(os.pread(fd, SHORTEST, 0), self._path)
         self._read = self._header_size
 
-    def _end_of_records(self, data: bytes) -> int:
+    def _end_of_records(self, data: bytes, start: int) -> int:
         """Where the records in *data* end, if `end` does not tell: it may be behind the truth, or lost with the boot.
 
         A power cut may leave pages that were never synced, or leave them out: whole ones, up to their ends.
+
+        Args:
+            data: What the file holds from *start* on.
+            start: Offset.
         """
         end = data.find(b"\0")
         if end < 0:
             return len(data)
-        page_end = -(-(self._read + end + 1) // _PAGE) * _PAGE - self._read
+        page_end = -(-(start + end + 1) // _PAGE) * _PAGE - start
         if data[end:page_end].strip(b"\0"):
-            raise damaged(self._path, self._read + end)
+            raise damaged(self._path, start + end)
         self._rest = True
         return end
-
-
-def _covers(state: State, written: Written) -> bool:
-    """Whether somebody's sync is known to have reached *written*."""
-    same = state.generation == written.generation and state.epoch == written.epoch
-    return same and state.synced >= written.end
-
-
-def _is_there(written: Written) -> bool:
-    return os.pread(written.file.fd, len(written.data), written.start) == written.data

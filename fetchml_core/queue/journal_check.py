@@ -99,7 +99,7 @@ def read_damaged(path: Path, end: int) -> Read:
     # What is lost may have given out ids, each in a record of this length at least: they are skipped, not given again.
     lost = sum(len(piece.data) for piece in found.pieces) + max(0, end - len(data))
     found.ledger.last_id += -(-lost // _SHORTEST_SUBMIT)
-    if found.header.generation and not found.ledger.begun:
+    if found.header.base and not found.ledger.begun:
         raise HostError(
             "queue-damaged",
             "neither record of what the history holds can be read",

@@ -127,6 +127,7 @@ class Ledger:
         self.revision = 0
         self.last_id = 0
         self.line = 0.0
+        self.at = 0.0
         self.pause: Pause | None = None
         self.mark = Mark()
         self.begun = False
@@ -226,9 +227,9 @@ class Ledger:
         self._skimmed.append((self.revision, piece))
         self._skimmed_size += len(data)
         self.revision = int(last[1])
-        for job_id, line, who in WHO.findall(data):
+        for job_id, line, who, at in WHO.findall(data):
             self._keys[who] = self.last_id = int(job_id)
-            self.line = max(self.line, float(line))
+            self.line, self.at = float(line), float(at)
         return True
 
     def skimmed(self) -> list[tuple[int, Piece]]:
@@ -243,11 +244,12 @@ class Ledger:
         self.revision = now
 
     def _take_new(self, new: re.Match[bytes], body: bytes) -> None:
-        kind, n, job_id, priority, line, who, state = new.groups()
+        kind, n, job_id, priority, line, who, state, at = new.groups()
         if kind != b"job":
             self._count(int(n), body)
         since = float(line)
         self.line = max(self.line, since)
+        self.at = float(at) if at else self.at
         place = place_in_line(since, int(priority), int(job_id))
         self._put(_Entry.of_body(int(job_id), int(n), place, STATES[state or b"queued"], body), who)
 
@@ -290,7 +292,13 @@ class Ledger:
             mark: What the history then holds.
             states: All but those whose jobs have just been moved there.
         """
-        base: Event = {"e": "base", "n": self.revision, "last": self.last_id, "line": self.line}
+        base: Event = {
+            "e": "base",
+            "n": self.revision,
+            "last": self.last_id,
+            "line": self.line,
+            "at": self.at,
+        }
         if self.pause is not None:
             base["pause"] = to_data(self.pause)
         base["history"] = to_data(mark)
@@ -326,6 +334,7 @@ class Ledger:
 
     def _begin(self, event: Event) -> None:
         self.revision, self.last_id, self.line = event["n"], event["last"], event["line"]
+        self.at = event.get("at", self.line)
         self.begun = True
         self.pause = from_data(event["pause"], Pause) if "pause" in event else None
         self.mark = from_data(event["history"], Mark)
@@ -337,7 +346,7 @@ class Ledger:
         self.revision = n
 
     def _put_record(self, record: Record) -> None:
-        self.line = max(self.line, record.get("line", 0.0))
+        self.line, self.at = max(self.line, record.get("line", 0.0)), record["submitted_at"]
         self._put(_Entry.of_record(record), names(record["user"], record["key"]))
 
     def _put(self, entry: _Entry, who: bytes) -> None:

@@ -1,8 +1,8 @@
 """What may happen to a job, and what it becomes: pure decisions that every engine shares.
 
-An event is a dict with ``e`` (its kind) and ``id``. `*_event` makes one from a wish, or refuses it; `fold` makes the
-record of the job that follows, `apply` the job. An engine reads a job, asks here, and stores either the event or the
-job, in one step that nobody else can come between.
+A wish is refused or becomes a `Move`: an event, which is a dict with ``e`` (its kind) and ``id``, and what changes of the
+job. `fold` makes the record of the job that follows of the event, `apply` the job. An engine reads a job, asks here, and
+stores either the event or the job, in one step that nobody else can come between.
 
     e        further fields
     submit   user key spec at line [home]
@@ -21,13 +21,13 @@ The engine adds ``n``, the queue's revision with this event; a beat has none.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from attrs import evolve
 
 from fetchml_core.convert import from_data, to_data
 from fetchml_core.errors import HostError, InputError, NotFoundError
-from fetchml_core.jobs.job import Attempt, Job, JobSpec, Launched, Lease, Outcome, Stop
+from fetchml_core.jobs.job import Attempt, Job, JobSpec, Lease, Stop
 from fetchml_core.jobs.states import State, Step, follow
 
 from .base import Beat, Change, Finished, Pause, Requeued, Started
@@ -71,7 +71,7 @@ def refuse_if_moved(pause: Pause | None) -> None:
         )
 
 
-# --- wishes: what event would do it ---
+# --- wishes ---
 
 
 def submit_event(job_id: int, spec: JobSpec, user: str, key: str, at: float, line: float) -> Event:
@@ -83,20 +83,39 @@ def submit_event(job_id: int, spec: JobSpec, user: str, key: str, at: float, lin
         user: By whom.
         key: Under which idempotency key.
         at: The time, in seconds since the epoch.
-        line: `Job.line` of the job before it.
+        line: Its `Job.line`.
     """
     event = {"e": "submit", "id": job_id, "user": user, "key": key, "spec": to_data(spec), "at": at}
-    return {**event, "line": max(at, line)}
+    return {**event, "line": line}
 
 
-def claim_event(job: Job, lease: Lease, at: float) -> Event:
-    """Return the event that gives *job* to a worker."""
-    follow(job.state, Step.CLAIM)
-    return {"e": "claim", "id": job.id, "lease": to_data(lease), "at": at}
+class Move(NamedTuple):
+    """A change of a job that was decided.
+
+    Args:
+        event: What is recorded of it.
+        changes: The fields of the job that are other ones then.
+    """
+
+    event: Event
+    changes: dict[str, Any]
 
 
-def advance_event(job: Job, attempt: int, change: Change, at: float) -> Event:
-    """Return the event for a worker's word, or refuse a stale or illegal one.
+def apply(job: Job, move: Move, **more: Any) -> Job:
+    """Return what *job* becomes: the job of the record that `fold` makes of the event, without the record."""
+    return evolve(job, **move.changes, **more)
+
+
+def claim_move(job: Job, lease: Lease, at: float) -> Move:
+    """Give *job* to a worker."""
+    state = follow(job.state, Step.CLAIM)
+    attempts = (*job.attempts, Attempt(len(job.attempts) + 1, lease.worker, at))
+    event = {"e": "claim", "id": job.id, "lease": to_data(lease), "at": at}
+    return Move(event, {"state": state, "lease": lease, "attempts": attempts})
+
+
+def advance_move(job: Job, attempt: int, change: Change, at: float) -> Move:
+    """Take a worker's word, or refuse a stale or illegal one.
 
     Raises:
         HostError: ``stale-attempt``, ``illegal-step``.
@@ -111,39 +130,63 @@ def advance_event(job: Job, attempt: int, change: Change, at: float) -> Event:
         )
     event: Event = {"id": job.id, "attempt": attempt}
     if isinstance(change, Beat):
-        return {**event, "e": "beat", "lease": to_data(change.lease)}
+        return Move({**event, "e": "beat", "lease": to_data(change.lease)}, {"lease": change.lease})
+    event["at"] = at
     if isinstance(change, Started):
-        # a wish to stop may have come in between: the job then stays stopping
-        if job.state is not State.STOPPING:
-            follow(job.state, Step.START)
-        launch, lease = to_data(change.launch), to_data(change.lease)
-        return {**event, "e": "start", "launch": launch, "lease": lease, "at": at}
+        return _start_move(job, change, event)
+    if isinstance(change, Finished | Requeued):
+        return _end_move(job, change, event)
+    state = follow(job.state, Step.RETURN)
+    changes = {"state": state, "lease": None, "attempts": _newest(job, ended_at=at)}
+    return Move({**event, "e": "return"}, changes)
+
+
+def _start_move(job: Job, change: Started, event: Event) -> Move:
+    # a wish to stop may have come in between: the job then stays stopping
+    state = job.state if job.state is State.STOPPING else follow(job.state, Step.START)
+    attempts = _newest(job, launch=change.launch, started_at=event["at"])
+    event = {**event, "e": "start", "launch": to_data(change.launch), "lease": to_data(change.lease)}
+    return Move(event, {"state": state, "lease": change.lease, "attempts": attempts})
+
+
+def _end_move(job: Job, change: Finished | Requeued, event: Event) -> Move:
+    outcome, at = change.outcome, event["at"]
+    attempts = _newest(job, outcome=outcome, ended_at=at)
+    event = {**event, "outcome": to_data(outcome)}
     if isinstance(change, Finished):
-        follow(job.state, Step.FINISH, change.outcome.state)
-        return {**event, "e": "finish", "outcome": to_data(change.outcome), "at": at}
-    if isinstance(change, Requeued):
-        follow(job.state, Step.REQUEUE)
-        return {**event, "e": "requeue", "outcome": to_data(change.outcome), "at": at}
-    follow(job.state, Step.RETURN)
-    return {**event, "e": "return", "at": at}
+        state = follow(job.state, Step.FINISH, outcome.state)
+        changes = {"state": state, "lease": None, "attempts": attempts, "ended_at": at}
+        return Move({**event, "e": "finish"}, changes)
+    state = follow(job.state, Step.REQUEUE)
+    return Move(
+        {**event, "e": "requeue"}, {"state": state, "lease": None, "attempts": attempts, "stop": None}
+    )
 
 
-def hold_event(job: Job, at: float) -> Event | None:
-    """Return the event that keeps a job from being claimed, None where it is held already."""
-    return None if follow(job.state, Step.HOLD) is job.state else {"e": "hold", "id": job.id, "at": at}
+def hold_move(job: Job, at: float) -> Move | None:
+    """Keep a job from being claimed; None where it is held already."""
+    state = follow(job.state, Step.HOLD)
+    return None if state is job.state else Move({"e": "hold", "id": job.id, "at": at}, {"state": state})
 
 
-def release_event(job: Job, at: float) -> Event | None:
-    """Return the event that lets a job be claimed again, None where it may be already."""
-    return None if follow(job.state, Step.RELEASE) is job.state else {"e": "release", "id": job.id, "at": at}
+def release_move(job: Job, at: float) -> Move | None:
+    """Let a job be claimed again; None where it may be already."""
+    state = follow(job.state, Step.RELEASE)
+    return None if state is job.state else Move({"e": "release", "id": job.id, "at": at}, {"state": state})
 
 
-def stop_event(job: Job, stop: Stop, at: float) -> Event | None:
-    """Return the event that asks for an end, None where it changes nothing."""
-    follow(job.state, Step.STOP)
+def stop_move(job: Job, stop: Stop, at: float) -> Move | None:
+    """Ask for an end; None where that changes nothing."""
+    state = follow(job.state, Step.STOP)
     if job.state.final or (job.stop is not None and (job.stop.now or not stop.now)):
         return None
-    return {"e": "stop", "id": job.id, "stop": to_data(evolve(stop, at=at)), "at": at}
+    stop = evolve(stop, at=at)
+    changes = {"state": state, "stop": stop, "ended_at": job.ended_at if job.state.active else at}
+    return Move({"e": "stop", "id": job.id, "stop": to_data(stop), "at": at}, changes)
+
+
+def _newest(job: Job, **changes: Any) -> tuple[Attempt, ...]:
+    return (*job.attempts[:-1], evolve(job.attempts[-1], **changes))
 
 
 # --- facts: what follows ---
@@ -152,12 +195,6 @@ def stop_event(job: Job, stop: Stop, at: float) -> Event | None:
 def submitted(event: Event) -> Job:
     """Return the job that a ``submit`` event accepts."""
     return from_data(fold(None, event), Job, what="job")
-
-
-def apply(job: Job, event: Event) -> Job:
-    """Return what *job* becomes by any other event: the job of the record that `fold` makes, without the record."""
-    handler = _APPLIERS.get(event["e"])
-    return evolve(handler(job, event), revision=event.get("n", job.revision)) if handler else job
 
 
 def fold(record: Record | None, event: Event) -> Record:
@@ -259,65 +296,4 @@ _HANDLERS = {
     "stop": _stop,
     "hold": _nothing,
     "release": _nothing,
-}
-
-
-# --- the same for jobs that are at hand, which need not be made anew of their records ---
-
-
-def _job_claimed(job: Job, event: Event) -> Job:
-    lease = from_data(event["lease"], Lease)
-    attempt = Attempt(len(job.attempts) + 1, lease.worker, event["at"])
-    return evolve(job, state=State.STARTING, lease=lease, attempts=(*job.attempts, attempt))
-
-
-def _job_beaten(job: Job, event: Event) -> Job:
-    return evolve(job, lease=from_data(event["lease"], Lease))
-
-
-def _job_started(job: Job, event: Event) -> Job:
-    attempts = _newest(job, launch=from_data(event["launch"], Launched), started_at=event["at"])
-    lease = from_data(event["lease"], Lease)
-    return evolve(job, state=state_after(job.state, event), lease=lease, attempts=attempts)
-
-
-def _job_finished(job: Job, event: Event) -> Job:
-    outcome = from_data(event["outcome"], Outcome)
-    attempts = _newest(job, outcome=outcome, ended_at=event["at"])
-    return evolve(job, state=outcome.state, lease=None, attempts=attempts, ended_at=event["at"])
-
-
-def _job_requeued(job: Job, event: Event) -> Job:
-    attempts = _newest(job, outcome=from_data(event["outcome"], Outcome), ended_at=event["at"])
-    return evolve(job, state=State.QUEUED, lease=None, attempts=attempts, stop=None)
-
-
-def _job_returned(job: Job, event: Event) -> Job:
-    return evolve(job, state=State.QUEUED, lease=None, attempts=_newest(job, ended_at=event["at"]))
-
-
-def _job_stopped(job: Job, event: Event) -> Job:
-    ended_at = job.ended_at if job.state.active else event["at"]
-    state = state_after(job.state, event)
-    return evolve(job, state=state, stop=from_data(event["stop"], Stop), ended_at=ended_at)
-
-
-def _job_elsewhere(job: Job, event: Event) -> Job:
-    return evolve(job, state=state_after(job.state, event))
-
-
-def _newest(job: Job, **changes: Any) -> tuple[Attempt, ...]:
-    return (*job.attempts[:-1], evolve(job.attempts[-1], **changes))
-
-
-_APPLIERS = {
-    "claim": _job_claimed,
-    "beat": _job_beaten,
-    "start": _job_started,
-    "finish": _job_finished,
-    "requeue": _job_requeued,
-    "return": _job_returned,
-    "stop": _job_stopped,
-    "hold": _job_elsewhere,
-    "release": _job_elsewhere,
 }

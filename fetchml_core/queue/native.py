@@ -1,7 +1,7 @@
 """The native queue: files only, no server; writers that come at the same time share a sync.
 
     <folder>/
-        journal, lock, synced   see `journal`: the jobs that live, and those that ended lately
+        journal, lock, state    see `journal`: the jobs that live, and those that ended lately
         history/                see `history`: the jobs that have ended
         beats                   see `beats`: the leases of running jobs
         damaged/                what a repair has moved aside
@@ -10,7 +10,7 @@ Once enough jobs have ended, whoever writes next moves them to the history and b
 
 A claim is not synced: until the worker says that the job's program starts, which is, nothing of the job has run, and
 after a power cut the machine starts anew. What is known of a claim in this process, however, must not be taken for
-another one that got the same number after a failed sync took the first back.
+another one that got the same number after a repair lost the first.
 """
 
 from __future__ import annotations
@@ -40,20 +40,22 @@ from .base import (
     Properties,
     Stored,
     Watch,
+    next_in_line,
 )
 from .beats import Beats
 from .engine import Engine
 from .events import change_event, job_body, names, submit_body
 from .history import History
-from .journal import Journal, Turn, Written
+from .journal import Journal, Written
 from .journal_check import move_aside, read_damaged
-from .journal_format import Piece, to_json, to_line
+from .journal_format import Header, Piece, to_json, to_line
 from .ledger import Ledger
 from .moves import (
     Event,
-    advance_event,
+    Move,
+    advance_move,
     apply,
-    claim_event,
+    claim_move,
     refuse_if_moved,
     same_or_refuse,
     unknown_job,
@@ -119,7 +121,7 @@ class NativeQueue(Engine):
             chosen = choose(self._ledger.queued)
             if chosen is None:
                 return None
-            job, _ = self._write_change(chosen, claim_event(chosen, lease, self._clock.now()))
+            job, _ = self._write_move(chosen, claim_move(chosen, lease, self._clock.now()))
             self._claimed[job.id] = job.attempts[-1]
             return job
 
@@ -127,7 +129,7 @@ class NativeQueue(Engine):
         """See `Queue.advance`."""
         if isinstance(change, Beat):
             return self._beat(job_id, attempt, change)
-        job = self._change(job_id, lambda job: self._advance_event(job, attempt, change))
+        job = self._change(job_id, lambda job: self._advance(job, attempt, change))
         if not job.state.active:
             self._claimed.pop(job_id, None)
         return job
@@ -234,8 +236,8 @@ class NativeQueue(Engine):
             mark, others = self._history.repair(mark)
             if damages or others:
                 move_aside(self._folder / "damaged", found)
-                lines = found.ledger.compacted(mark, states=frozenset(State))
-                self._journal.replace(b"".join(map(to_line, lines)), found.header, self._journal.epoch + 1)
+                lines = b"".join(map(to_line, found.ledger.compacted(mark, states=frozenset(State))))
+                self._journal.replace(lines, Header(generation=found.header.generation + 2, base=len(lines)))
             return [*damages, *others]
 
     # --- under the lock ---
@@ -254,6 +256,9 @@ class NativeQueue(Engine):
         """Inside it nobody else reads or writes, and the ledger is what is true now, as far as `_catch_up` makes it so."""
         with self._journal.lock():
             self._catch_up(skim=skim)
+            if self._journal.failed:
+                self._journal.write_anew()
+                self._catch_up()
             self._journal.prepare()
             if self._ledger.ended >= self._compact_at or self._has_grown():
                 self._compact()
@@ -262,8 +267,7 @@ class NativeQueue(Engine):
     def _catch_up(self, *, skim: bool = False) -> None:
         """Take in what others have written; *skim* where no more is needed than to submit."""
         try:
-            turn = self._journal.look()
-            if turn is Turn.REWOUND or (turn is Turn.BEGUN_ANEW and not self._follow()):
+            if not self._journal.look() and not self._follow():
                 self._journal.forget()
                 self._ledger = Ledger()
             piece = self._journal.catch_up()
@@ -285,6 +289,8 @@ class NativeQueue(Engine):
 
     def _follow(self) -> bool:
         """Go on in a journal that somebody has begun anew, without reading again what is known; say whether that can be."""
+        if not self._journal.can_be_followed:
+            return False
         self._read(self._journal.end_of_old())
         base = self._journal.go_on()
         return base is not None and self._ledger.follow(base)
@@ -296,21 +302,24 @@ class NativeQueue(Engine):
         self._ledger.apply(event)
         return written
 
-    def _write_change(self, job: Job, event: Event | None) -> tuple[Job, Written | None]:
-        """Do so with an event of *job*, if there is one; return what the job becomes, too."""
-        if event is None:
+    def _write_move(self, job: Job, move: Move | None) -> tuple[Job, Written | None]:
+        """Do so with a change of *job*, if there is one; return what the job becomes, too."""
+        if move is None:
             return job, None
-        written = self._write(change_event(job.state, event))
-        changed = apply(job, {**event, "n": self._ledger.revision})
+        written = self._write(change_event(move.event, move.changes["state"]))
+        changed = apply(job, move, revision=self._ledger.revision)
         self._ledger.remember(changed)
         return changed, written
 
     def _write_all(self, bodies: list[bytes]) -> Written | None:
-        """Likewise for many events, given as JSON."""
+        """Likewise for many events, given as JSON; they are taken in once somebody asks for the jobs."""
         if not bodies:
             return None
-        written = self._journal.append(b"".join(map(to_line, bodies)))
-        self._ledger.take(bodies)
+        lines = b"".join(map(to_line, bodies))
+        written = self._journal.append(lines)
+        piece = Piece(written.end - len(lines), lines)
+        if not self._ledger.skim(piece):
+            self._read(piece)
         return written
 
     def _settle(self, written: Written | None) -> None:
@@ -331,7 +340,7 @@ class NativeQueue(Engine):
             jobs: list[Job] = []
             bodies: list[bytes] = []
             now = self._clock.now()
-            line = max(now, self._ledger.line)
+            line = next_in_line(self._ledger.line, self._ledger.at, now)
             revision, next_id = self._ledger.revision, self._ledger.last_id
             last: JobSpec | None = None
             for spec, key in wanted:
@@ -350,36 +359,38 @@ class NativeQueue(Engine):
         self._settle(written)
         return jobs
 
-    def _change(self, job_id: int, decide: Callable[[Job], Event | None]) -> Job:
+    def _change(self, job_id: int, decide: Callable[[Job], Move | None]) -> Job:
         """See `Engine._change`. A job that a worker holds comes back with the lease it began with."""
         with self._writing():
             job = self._find(job_id)
-            job, written = self._write_change(job, decide(job))
+            job, written = self._write_move(job, decide(job))
         self._settle(written)
         return job
 
-    def _advance_event(self, job: Job, attempt: int, change: Change) -> Event:
+    def _advance(self, job: Job, attempt: int, change: Change) -> Move:
         mine = self._claimed.get(job.id)
         if mine is not None and mine.number == attempt:
             now = job.attempt
             if now is None or (now.worker, now.claimed_at) != (mine.worker, mine.claimed_at):
                 raise HostError(
                     "stale-attempt",
-                    f"attempt {attempt} of job {job.id} was taken back: the disk refused to keep it",
+                    f"attempt {attempt} of job {job.id} was lost in a repair of the queue",
                     context=f"{job.id}.{attempt}",
                 )
-        return advance_event(job, attempt, change, self._clock.now())
+        return advance_move(job, attempt, change, self._clock.now())
 
     def _beat(self, job_id: int, attempt: int, beat: Beat) -> Job:
         with self._writing():
             job = self._find(job_id)
-            self._advance_event(job, attempt, beat)
+            self._advance(job, attempt, beat)
             active = {other.id for other in self._live(_ACTIVE)}
             self._beats.write(job_id, attempt, beat.lease.until, active)
             return evolve(job, lease=beat.lease)
 
     def _find(self, job_id: int) -> Job:
-        found = self._at(job_id)
+        if job_id in self._ledger:
+            return self._ledger.get(job_id)
+        found = self._history.get(job_id, self._ledger.mark)
         if found is None:
             raise unknown_job(job_id)
         return found.job

@@ -40,13 +40,13 @@ from . import redis_lua as lua
 from .base import ALL, Change, Choose, Damage, Filter, Pause, Properties, Stored, Watch
 from .engine import Engine
 from .moves import (
-    Event,
-    advance_event,
+    Move,
+    advance_move,
     apply,
-    claim_event,
+    claim_move,
     refuse_if_moved,
     same_or_refuse,
-    stop_event,
+    stop_move,
     submit_event,
     submitted,
     unknown_job,
@@ -112,8 +112,8 @@ class RedisQueue(Engine):
             chosen = choose(self._line.jobs())
             if chosen is None:
                 return None
-            event = claim_event(chosen, lease, self._clock.now())
-            job = self._put(self._line.row(chosen.id), event, "unpaused")
+            move = claim_move(chosen, lease, self._clock.now())
+            job = self._put(self._line.row(chosen.id), move, "unpaused")
             if job is not None:
                 return job
             self._take_in([str(chosen.id)])
@@ -121,7 +121,7 @@ class RedisQueue(Engine):
 
     def advance(self, job_id: int, attempt: int, change: Change) -> Job:
         """See `Queue.advance`."""
-        return self._change(job_id, lambda job: advance_event(job, attempt, change, self._clock.now()))
+        return self._change(job_id, lambda job: advance_move(job, attempt, change, self._clock.now()))
 
     def lease(self, worker: str, seconds: float) -> Lease:
         """See `Queue.lease`."""
@@ -249,9 +249,9 @@ class RedisQueue(Engine):
             return
         row = self._one(twin.job.id)
         reason = f"submitted again as job {stored.job.id} while Redis was away"
-        event = stop_event(row.stored.job, Stop("fetchml", reason), self._clock.now())
-        if event is not None:
-            self._put(evolve(row, stored=evolve(row.stored, key=_other_key(row.stored))), event)
+        move = stop_move(row.stored.job, Stop("fetchml", reason), self._clock.now())
+        if move is not None:
+            self._put(evolve(row, stored=evolve(row.stored, key=_other_key(row.stored))), move)
 
     def notes(self) -> tuple[str, ...]:
         """Say what the server's settings may lose, in sentences for people."""
@@ -398,18 +398,18 @@ class RedisQueue(Engine):
             args += [job.state.value, job.home]
         return not args or self._link.run(lua.ADOPT, self._channel, *args) != "again"
 
-    def _change(self, job_id: int, decide: Callable[[Job], Event | None]) -> Job:
+    def _change(self, job_id: int, decide: Callable[[Job], Move | None]) -> Job:
         """Decide on what is true now; where somebody was quicker, again."""
         while True:
             row = self._one(job_id)
-            event = decide(row.stored.job)
-            changed = row.stored.job if event is None else self._put(row, event)
+            move = decide(row.stored.job)
+            changed = row.stored.job if move is None else self._put(row, move)
             if changed is not None:
                 return changed
 
-    def _put(self, row: Row, event: Event, only: str = "") -> Job | None:
-        """Store what *event* makes of a job; None where the job is no longer as it was read."""
-        old, new = row.stored.job, apply(row.stored.job, event)
+    def _put(self, row: Row, move: Move, only: str = "") -> Job | None:
+        """Store what *move* makes of a job; None where the job is no longer as it was read."""
+        old, new = row.stored.job, apply(row.stored.job, move)
         answer = self._link.run(
             lua.CHANGE,
             self._channel,
@@ -421,7 +421,7 @@ class RedisQueue(Engine):
             old.state.value,
             new.state.value,
             new.home,
-            "quiet" if event["e"] == "beat" else "",
+            "quiet" if move.event["e"] == "beat" else "",
             only,
         )
         return None if answer == "again" else self._row(str(old.id), answer).stored.job

@@ -25,13 +25,14 @@ from .base import (
     Properties,
     Stored,
     Watch,
+    next_in_line,
 )
 from .engine import Engine
 from .moves import (
-    Event,
-    advance_event,
+    Move,
+    advance_move,
     apply,
-    claim_event,
+    claim_move,
     refuse_if_moved,
     same_or_refuse,
     submit_event,
@@ -84,8 +85,9 @@ class SqliteQueue(Engine):
         known = self._find(db, "user = ? AND key = ?", text(user), text(key))
         if known is not None:
             return same_or_refuse(known.job, key, spec)
-        _, last, line, _ = counter(db)
-        event = submit_event(last + 1, spec, user, key, self._clock.now(), line)
+        _, last, line, at, _ = counter(db)
+        now = self._clock.now()
+        event = submit_event(last + 1, spec, user, key, now, next_in_line(line, at, now))
         return store(db, Stored(key, submitted(event)))
 
     # --- for workers ---
@@ -103,13 +105,13 @@ class SqliteQueue(Engine):
             if chosen is None:
                 return None
             key = line.stored(chosen.id).key
-            return store(db, Stored(key, apply(chosen, claim_event(chosen, lease, self._clock.now()))))
+            return store(db, Stored(key, apply(chosen, claim_move(chosen, lease, self._clock.now()))))
 
     def advance(self, job_id: int, attempt: int, change: Change) -> Job:
         """See `Queue.advance`."""
         return self._change(
             job_id,
-            lambda job: advance_event(job, attempt, change, self._clock.now()),
+            lambda job: advance_move(job, attempt, change, self._clock.now()),
             news=not isinstance(change, Beat),
         )
 
@@ -196,14 +198,14 @@ class SqliteQueue(Engine):
         with self._file.changing() as db:
             db.execute("UPDATE counter SET paused = ?, revision = revision + 1", (pause,))
 
-    def _change(self, job_id: int, decide: Callable[[Job], Event | None], *, news: bool = True) -> Job:
+    def _change(self, job_id: int, decide: Callable[[Job], Move | None], *, news: bool = True) -> Job:
         self.get(job_id)  # of a queue that is not there, none is made
         with self._file.changing() as db:
             stored = self._one(db, job_id)
-            event = decide(stored.job)
-            if event is None:
+            move = decide(stored.job)
+            if move is None:
                 return stored.job
-            return store(db, Stored(stored.key, apply(stored.job, event)), news=news)
+            return store(db, Stored(stored.key, apply(stored.job, move)), news=news)
 
     def _one(self, db: sqlite3.Connection | None, job_id: int) -> Stored:
         stored = self._find(db, "id = ?", job_id) if db and _fits(job_id) else None

@@ -169,11 +169,12 @@ def _is_free(new: sqlite3.Connection, stored: Stored) -> bool:
 def _copy_counter(old: sqlite3.Connection, new: sqlite3.Connection) -> None:
     """Take over what the counter says, as far as it can be trusted."""
     with contextlib.suppress(sqlite3.DatabaseError, TypeError):
-        number, last, line, paused = old.execute(
-            "SELECT revision, last, line, paused FROM counter"
+        number, last, *times, paused = old.execute(
+            "SELECT revision, last, line, at, paused FROM counter"
         ).fetchone()
-        if all(type(value) is int and value < _HIGHEST for value in (number, last)) and type(line) is float:
-            new.execute("UPDATE counter SET revision = ?, last = ?, line = ?", (number, last, line))
+        counts = all(type(value) is int and value < _HIGHEST for value in (number, last))
+        if counts and all(type(value) is float for value in times):
+            new.execute("UPDATE counter SET revision = ?, last = ?, line = ?, at = ?", (number, last, *times))
         with contextlib.suppress(ValueError, TypeError, FetchError):
             from_data(json.loads(paused or ""), Pause)
             new.execute("UPDATE counter SET paused = ?", (paused,))

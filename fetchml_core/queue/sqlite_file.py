@@ -3,7 +3,7 @@
     table     columns
     jobs      id, state, place (in line, see `claim_order`), revision, user, name, key, record (see `stored`),
               crc (CRC-32 of the record)
-    counter   one row: revision, last (the highest id that was given), line (`Job.line` of the newest job),
+    counter   one row: revision, last (the highest id that was given), line (`Job.line` of the newest job), at (when it came),
               paused (a `Pause` as JSON, or null)
 
 The record is the truth, the other columns are there to search by. A user or key that is no Unicode text is stored as
@@ -14,7 +14,7 @@ synchronous=FULL a transaction that has returned survives a power cut.
     *-lock      held (flock, shared) by every open connection; a repair needs it alone
     *-news      written to after every change, to wake those who watch
 
-Layout 1 had a priority in place of place, and neither revision, name, crc nor the last three columns of the counter. It is
+Layout 1 had a priority in place of place, and neither revision, name, crc nor the last four columns of the counter. It is
 upgraded, in one transaction, by whoever opens it first.
 """
 
@@ -59,7 +59,9 @@ _TABLES = (
     "CREATE INDEX line ON jobs (place, id) WHERE state = 'queued'",
     "CREATE INDEX states ON jobs (state, id)",
     "CREATE UNIQUE INDEX revisions ON jobs (revision)",
-    "CREATE TABLE counter (revision INTEGER NOT NULL, last INTEGER NOT NULL, line REAL NOT NULL, paused TEXT)",
+    """CREATE TABLE counter (
+        revision INTEGER NOT NULL, last INTEGER NOT NULL, line REAL NOT NULL, at REAL NOT NULL, paused TEXT
+    )""",
 )
 
 
@@ -261,7 +263,7 @@ def empty_beside(path: Path) -> Iterator[Path]:
         with filling(temporary) as db:
             for statement in _TABLES:
                 db.execute(statement)
-            db.execute("INSERT INTO counter VALUES (0, 0, 0, NULL)")
+            db.execute("INSERT INTO counter VALUES (0, 0, 0.0, 0.0, NULL)")
             db.execute(f"PRAGMA application_id = {APPLICATION}")
             db.execute(f"PRAGMA user_version = {VERSION}")
         yield temporary
@@ -295,9 +297,10 @@ def _upgrade(db: sqlite3.Connection) -> None:
             db.execute("DROP TABLE counter")
             for statement in _TABLES:
                 db.execute(statement)
-            db.execute("INSERT INTO counter VALUES (0, ?, 0, NULL)", (last,))
+            db.execute("INSERT INTO counter VALUES (0, 0, 0.0, 0.0, NULL)")
             for row in db.execute("SELECT id, state, user, key, record FROM jobs_1 ORDER BY id"):
                 _upgrade_row(db, *row)
+            db.execute("UPDATE counter SET last = max(last, ?)", (last,))
             db.execute("DROP TABLE jobs_1")
             db.execute(f"PRAGMA user_version = {VERSION}")
         db.execute("COMMIT")
@@ -322,12 +325,12 @@ def _version(db: sqlite3.Connection) -> int:
     return version
 
 
-def counter(db: sqlite3.Connection) -> tuple[int, int, float, str | None]:
+def counter(db: sqlite3.Connection) -> tuple[int, int, float, float, str | None]:
     """Return the row of that table; damaged pages may leave none, or one that says nothing."""
-    row = db.execute("SELECT revision, last, line, paused FROM counter").fetchone()
-    if row is None or [type(value) for value in row[:3]] != [int, int, float]:
+    row = db.execute("SELECT revision, last, line, at, paused FROM counter").fetchone()
+    if row is None or [type(value) for value in row[:4]] != [int, int, float, float]:
         raise sqlite3.DatabaseError("malformed: its counter says nothing")
-    found: tuple[int, int, float, str | None] = row
+    found: tuple[int, int, float, float, str | None] = row
     return found
 
 
@@ -349,7 +352,8 @@ def put(db: sqlite3.Connection, stored: Stored) -> None:
     """Write a job as it is inside a transaction."""
     job = stored.job
     db.execute(
-        "UPDATE counter SET last = max(last, ?), line = max(line, ?)", (job.id, job.line or job.submitted_at)
+        "UPDATE counter SET at = CASE WHEN ?1 > last THEN ?2 ELSE at END, last = max(last, ?1), line = max(line, ?3)",
+        (job.id, job.submitted_at, job.line or job.submitted_at),
     )
     record = encode(stored)
     db.execute(

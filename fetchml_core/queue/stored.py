@@ -14,12 +14,13 @@ from fetchml_core.errors import InputError
 from fetchml_core.jobs.job import Job
 
 from .base import Stored
+from .journal_format import to_json
 
 
 def encode(stored: Stored) -> str:
     """Return *stored* as JSON, in ASCII and on one line."""
     job = stored.record or to_data(stored.job)
-    return json.dumps({"key": stored.key, "job": job}, separators=(",", ":"))
+    return to_json({"key": stored.key, "job": job})
 
 
 def decode(text: str | bytes) -> Stored:

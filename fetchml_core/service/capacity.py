@@ -10,4 +10,5 @@ from .room import Capacity
 
 def capacity_of(host: Host) -> Capacity:
     """Return what the jobs of *host* may be given."""
-    return Capacity(inventory_of(host), job_limits(host.worker), host.worker.slots)
+    inventory = inventory_of(host)
+    return Capacity(inventory, job_limits(host.worker, inventory), host.worker.slots)

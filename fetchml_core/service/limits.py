@@ -1,12 +1,11 @@
-"""What a job gets when it asks for nothing, and at most: the host's settings, within what the machine has."""
+"""What a job gets when it asks for nothing, and at most: the host's settings, within what the host has."""
 
 from __future__ import annotations
-
-import os
 
 from attrs import frozen
 
 from fetchml_core.config.worker import WorkerConfig
+from fetchml_core.hardware.inventory import Inventory
 
 
 @frozen
@@ -17,9 +16,11 @@ class JobLimits:
     memory: int
 
 
-def job_limits(worker: WorkerConfig) -> JobLimits:
-    """Return the default and ceiling of a job: ``podman_cpus`` and ``podman_memory``."""
-    cpus = float(os.cpu_count() or 1)
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def job_limits(worker: WorkerConfig, inventory: Inventory) -> JobLimits:
+    """Return the default and ceiling of a job: ``podman_cpus`` and ``podman_memory``, or what there is of them."""
     resources = worker.resources
-    return JobLimits(min(resources.podman_cpus.number, cpus), min(resources.podman_memory.bytes, memory))
+    memory = resources.podman_memory.bytes
+    return JobLimits(
+        cpus=min(resources.podman_cpus.number, inventory.cpus),
+        memory=min(memory, inventory.memory or memory),  # 0: the system does not tell
+    )

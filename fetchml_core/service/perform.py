@@ -20,6 +20,7 @@ from fetchml_core.wire.messages import VERBS
 from . import (
     cancel,
     fetch,
+    gpus,
     hold,
     list_jobs,
     logs,
@@ -55,6 +56,7 @@ USE_CASES: dict[str, UseCase] = {
     "wait": UseCase("jobs:read", wait.run),
     "results": UseCase("jobs:read", results.run),
     "fetch": UseCase("jobs:read", fetch.run),
+    "gpus": UseCase("jobs:read", gpus.run),
     "cancel": UseCase("jobs:update", cancel.run),
     "hold": UseCase("jobs:update", hold.hold),
     "release": UseCase("jobs:update", hold.release),

@@ -40,7 +40,7 @@ class Capacity:
 
     Args:
         inventory: What it has.
-        limits: What a job gets that asks for nothing.
+        limits: What a job gets that asks for nothing; no more than there is.
         slots: How many jobs run at once.
     """
 
@@ -61,9 +61,8 @@ class Capacity:
 
     def demand(self, wanted: Resources) -> Demand:
         """Return what a job that asks for *wanted* needs."""
-        limits = self.limits
-        cpus = min(limits.cpus, self.inventory.cpus) if wanted.cpus is None else wanted.cpus
-        memory = min(limits.memory, self.memory) if wanted.memory is None else wanted.memory
+        cpus = self.limits.cpus if wanted.cpus is None else wanted.cpus
+        memory = self.limits.memory if wanted.memory is None else wanted.memory
         return Demand(milli(cpus), memory, wanted.gpus, wanted.gpu_memory or 0)
 
 

@@ -136,7 +136,14 @@ def _first_to_wait_long(
     It is told by the line, not by the turns: these change with every job that starts or ends, and what is kept for
     one job and then for another may never suffice for either.
     """
+    latest = max(
+        (stands_since(job) for job, _ in tried.values()), default=now
+    )  # beyond now after the clock was set back
     for job, demand in tried.values():
-        if now - stands_since(job) >= PATIENCE_S and room.lacks(demand) and not idle.lacks(demand):
+        if (
+            max(now, latest) - stands_since(job) >= PATIENCE_S
+            and room.lacks(demand)
+            and not idle.lacks(demand)
+        ):
             return job.id
     return None

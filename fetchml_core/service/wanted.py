@@ -35,7 +35,7 @@ def _check_cpus(wanted: float | None, capacity: Capacity) -> None:
     if wanted > min(ceiling, had):
         message = (
             f"this host has {had:g} CPUs in all"
-            if had < ceiling
+            if had <= ceiling
             else f"a job on this host gets at most {ceiling:g} CPUs (podman_cpus)"
         )
         raise InputError(
@@ -57,7 +57,7 @@ def _check_memory(wanted: int | None, capacity: Capacity) -> None:
     if wanted > min(ceiling, had):
         message = (
             f"this host has {format_size(had)} of memory in all"
-            if had < ceiling
+            if had <= ceiling
             else f"a job on this host gets at most {format_size(ceiling)} of memory (podman_memory)"
         )
         raise InputError(
@@ -72,11 +72,10 @@ def _check_gpus(wanted: int, memory: int, capacity: Capacity) -> None:
     """A GPU with a problem counts: problems pass."""
     cards = capacity.gpus
     if len(cards) < wanted:
-        how = capacity.inventory.how.get("gpus", "")
         raise InputError(
             "too-many-gpus",
             f"this host has {len(cards) or 'no'} {'GPU' if len(cards) == 1 else 'GPUs'}",
-            context=f"--gpus {wanted}" + (f" (looked for by {how})" if how else ""),
+            context=f"--gpus {wanted}",
             hint=f"--gpus {len(cards)}, or {_ELSEWHERE}"
             if cards
             else f"submit without --gpus, or {_ELSEWHERE}",

@@ -21,6 +21,7 @@ import fetchml_core
 from fetchml_core.convert import from_data
 from fetchml_core.errors import ConfigError, FetchError
 from fetchml_core.fsio import locked, read_json, read_plain_file, try_lock
+from fetchml_core.hardware.inventory import Inventory
 from fetchml_core.jobs.job import Job
 from fetchml_core.launcher.evidence import is_alive
 from fetchml_core.wire.messages import WorkerInfo
@@ -48,6 +49,7 @@ class WorkerRecord:
     ready: bool = False
     start_ticks: int = 0
     boot_id: str = ""
+    inventory: Inventory | None = None
 
 
 def worker_alive(host: Host) -> bool:

@@ -14,11 +14,13 @@ from pathlib import Path
 
 import fetchml_core
 from fetchml_core.clock import Clock
-from fetchml_core.config.environment import active_overrides
+from fetchml_core.config.environment import active_overrides, check_overrides
 from fetchml_core.config.rules.active import idle_notes
 from fetchml_core.convert import to_data
 from fetchml_core.errors import ConfigError, FetchError, HostError, explain_os_error
 from fetchml_core.fsio import replace_file, try_lock
+from fetchml_core.hardware.detect import detect, lasting
+from fetchml_core.hardware.inventory import Inventory
 from fetchml_core.launcher.evidence import read_stat, send_signal
 from fetchml_core.service.host import Host, open_host
 from fetchml_core.service.own_log import start_logging, worker_logging
@@ -84,8 +86,11 @@ def _run(options: argparse.Namespace) -> int:
     worker_id = host.worker.worker_id or socket.gethostname()
     lock = _take_lock(host)  # held for life: the end of the process frees it
     _write_record(host, worker_id)
+    inventory = detect(host.worker, check_overrides(os.environ)[0])
+    for warning in inventory.warnings:
+        log.warning("%s", warning)
     launcher, name, notes = choose_launcher(host, os.environ)
-    _write_record(host, worker_id, name, notes)
+    _write_record(host, worker_id, name, notes, lasting(inventory))
     for note in (*notes, *host.queue_notes()):  # the queue's change, so that doors ask for them anew
         log.warning("%s", note)
     log.info("worker %s serves %s with the %s launcher", worker_id, host.queue_path, name)
@@ -124,7 +129,13 @@ def _take_lock(host: Host) -> int:
     )
 
 
-def _write_record(host: Host, worker_id: str, launcher: str = "", notes: tuple[str, ...] = ()) -> None:
+def _write_record(
+    host: Host,
+    worker_id: str,
+    launcher: str = "",
+    notes: tuple[str, ...] = (),
+    inventory: Inventory | None = None,
+) -> None:
     stat = read_stat(os.getpid())
     record = WorkerRecord(
         pid=os.getpid(),
@@ -139,6 +150,7 @@ def _write_record(host: Host, worker_id: str, launcher: str = "", notes: tuple[s
         ready=bool(launcher),
         start_ticks=stat.start_ticks if stat else 0,
         boot_id=host.clock.boot().boot_id,
+        inventory=inventory,
     )
     replace_file(host.base.worker_record, json.dumps(to_data(record)).encode())
 

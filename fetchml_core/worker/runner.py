@@ -32,6 +32,7 @@ from fetchml_core.launcher.seccomp import default_profile
 from fetchml_core.launcher.spec import LaunchSpec
 from fetchml_core.queue.base import Change, Finished, Started
 from fetchml_core.removal import remove_tree
+from fetchml_core.service.gpus import inventory_of
 from fetchml_core.service.host import Host
 from fetchml_core.service.limits import job_limits
 from fetchml_core.service.snapshot import load_manifest
@@ -230,7 +231,7 @@ class Runner(threading.Thread):
 
     def _spec(self) -> LaunchSpec:
         worker, spec = self._host.worker, self.job.spec
-        limits, sandbox = job_limits(worker), worker.sandbox
+        limits, sandbox = job_limits(worker, inventory_of(self._host)), worker.sandbox
         profile = (
             self._host.base.folder / sandbox.seccomp_profile if sandbox.seccomp_profile else default_profile()
         )

@@ -12,11 +12,11 @@ from typing import Any, TextIO
 from fetchml_core.config.find import find_server_file, find_worker_file
 from fetchml_core.config.findings import errors_of
 from fetchml_core.config.kinds import FileKind, api_kind, worker_kind
-from fetchml_core.config.machine import machine_of
 from fetchml_core.config.render import plain, printable, render
 from fetchml_core.config.rules.base import Machine
 from fetchml_core.config.validate import Checked, not_found, validate
 from fetchml_core.errors import ConfigError
+from fetchml_core.hardware.machine import machine_of
 
 REASON = "in use here"
 INVALID = 3

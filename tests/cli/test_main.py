@@ -32,6 +32,7 @@ Commands:
   release  Let held jobs start.
   show     Tell everything about one job.
   why      Tell why a job waits: what is missing, and who has it.
+  gpus     Show the host's GPUs and who holds them.
   pull     Fetch the results of a job.
   queue    Look after a host's queue; for its admins.
   config   Check, explain and change configuration files.

@@ -34,7 +34,17 @@ LAYERS: dict[str, tuple[str, ...]] = {
 }
 RANK = {unit: rank for rank, units in enumerate(LAYERS.values()) for unit in units}
 # What a host needs beside Python; typing_extensions comes with cattrs, tomli and exceptiongroup with 3.10.
-CORE_MAY = {"attrs", "cattrs", "yaml", "durationpy", "redis", "tomli", "exceptiongroup", "typing_extensions"}
+CORE_MAY = {
+    "attrs",
+    "cattrs",
+    "yaml",
+    "durationpy",
+    "redis",
+    "pynvml",
+    "tomli",
+    "exceptiongroup",
+    "typing_extensions",
+}
 
 
 class Import:

@@ -21,6 +21,7 @@ _CORE = [
     "pyyaml>=6.0.3",
     "tomli>=2.4",
     "durationpy>=0.11",
+    "nvidia-ml-py>=13",
     "exceptiongroup>=1.3",
 ]
 SHORT = {

@@ -156,7 +156,7 @@ def _note_absent(cli: Cli, kind: FileKind[Any], where: str) -> None:
 def _machine(cli: Cli, base: Path) -> Machine:
     """This machine, which can look at certificates."""
     from fetchml_cli.tls import tls_pair
-    from fetchml_core.config.machine import machine_of
+    from fetchml_core.hardware.machine import machine_of
 
     return machine_of(base, cli.environ, tls_pair=tls_pair)
 

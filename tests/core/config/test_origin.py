@@ -82,10 +82,10 @@ def test_a_list_tells_the_variables_of_its_items(tmp_path):
 
 def test_what_is_switched_on_and_not_active_yet_is_marked(tmp_path):
     """The key itself, or ``enabled`` of its section."""
-    text = "snapshot_store:\n  enabled: true\n  bucket: jobs\ngpu_vendor: none\nmax_workers: 2\n"
+    text = "snapshot_store:\n  enabled: true\n  bucket: jobs\ndata_dir: d\nmax_workers: 2\n"
     found = settings(tmp_path, text, "worker")
 
-    assert {key for key, one in found.items() if one.idle} == {"snapshot_store.enabled", "gpu_vendor"}
+    assert {key for key, one in found.items() if one.idle} == {"snapshot_store.enabled", "data_dir"}
 
 
 @pytest.mark.parametrize(

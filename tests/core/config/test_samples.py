@@ -67,12 +67,10 @@ EXPECTED = {
     "cli/config.toml": "8 warning placeholder-secret auth.api_key",
     "workers/dev-local.yaml": """\
 5 warning redis-not-used redis_url
-19 info not-active-yet data_dir
-33 info not-active-yet apple_gpu.enabled""",
+19 info not-active-yet data_dir""",
     "workers/docker.yaml": """\
 2 warning volatile-folder base_path
 5 warning redis-not-used redis_addr
-18 info not-active-yet gpu_vendor
 22 info not-active-yet metrics.enabled""",
     "workers/homelab-secure.yaml": """\
 2 warning volatile-folder base_path
@@ -85,7 +83,6 @@ EXPECTED = {
 5 warning redis-not-used redis_addr
 6 warning placeholder-secret redis_password
 9 warning legacy-key host
-15 info not-active-yet gpu_vendor
 29 info not-active-yet metrics.enabled""",
 }
 # The worker of the homelab once its password is set.

@@ -183,15 +183,15 @@ def test_beats_of_another_boot_are_void(folder, open_queue, clock):
     assert again.lease_ended(again.get(1).lease)
 
 
-def test_a_claim_that_was_taken_back_is_not_another_ones(open_queue, mocker):
-    """After a failed sync two workers may have got the same attempt number: the first one's word no longer counts."""
+def test_a_claim_that_a_repair_lost_is_not_another_ones(folder, open_queue):
+    """Then two workers may have got the same attempt number: the first one's word no longer counts."""
     open_queue().submit(SPEC, user="anna", key="1")
-    mine, other, third = open_queue(), open_queue(), open_queue()
+    mine, other = open_queue(), open_queue()
     assert mine.claim(first, LEASE).attempt.number == 1
-    mocker.patch("os.fdatasync", side_effect=OSError(5, "Input/output error"))
-    with pytest.raises(FetchError, match="io-error"):
-        third.submit(SPEC, user="anna", key="2")  # takes the claim, which was not synced, back with it
-    mocker.stopall()
+    with (folder / "journal").open("r+b") as file:
+        file.seek(file.read().index(b'"claim"'))
+        file.write(b'"clone"')
+    assert len(open_queue().check(repair=True)) == 1
     assert other.claim(first, evolve(LEASE, worker="box2")).attempt.number == 1
 
     with pytest.raises(FetchError, match="stale-attempt"):
@@ -235,3 +235,38 @@ def test_fields_of_newer_versions_stay(folder, open_queue):
     line = gzip.decompress((folder / "history" / "jobs.gz").read_bytes()).splitlines()[0]
     assert json.loads(line)["job"]["spec"]["colour"] == "green"
     assert open_queue().get(1).spec == SPEC
+
+
+def test_whoever_has_the_old_journal_open_sees_the_new_one(folder, open_queue, mocker):
+    """Its writer was killed when it had its name and nothing else told of it: a process that reads the old one turns to it."""
+    queue = open_queue()
+    mocker.patch.object(native, "COMPACT_ENDED", 100)
+    other = open_queue()
+    end(queue, BLOCK)
+    assert len(other.jobs()) == BLOCK
+    inode = (folder / "journal").stat().st_ino
+    mocker.patch("fetchml_core.queue.journal.sync_folder", side_effect=KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        queue.submit(SPEC, user="anna", key="cut")
+    mocker.stopall()
+    assert (folder / "journal").stat().st_ino != inode
+
+    job = other.submit(SPEC, user="anna", key="next")
+    assert open_queue().get(job.id) == job
+
+
+def test_the_line_goes_on_after_a_jump_of_the_clock(folder, open_queue, clock):
+    """Whoever submits counts on from the job before it, be it read, skimmed, or before the journal was begun anew."""
+    clock.time = 1e9
+    queue, other = open_queue(), open_queue()
+    line = queue.submit(SPEC, user="anna", key="ahead").line
+    clock.time = 1000.0
+    assert queue.submit(SPEC, user="anna", key="back").line == line
+    for n in range(3):
+        for view in (queue, other, open_queue()):
+            clock.time += 10.0
+            line += 10.0
+            assert view.submit(SPEC, user="anna", key=f"{n}/{line}").line == line
+        end(queue, BLOCK)
+
+    assert sealed(folder) == 2 * BLOCK

@@ -22,12 +22,12 @@ from fetchml_core.jobs.job import Attempt, Job, Launched, Lease, Outcome, Stop
 from fetchml_core.jobs.states import State
 from fetchml_core.queue.base import Beat, Finished, Returned, Started, boot_lease_ended
 from fetchml_core.queue.moves import (
-    advance_event,
+    advance_move,
     apply,
-    claim_event,
-    hold_event,
-    release_event,
-    stop_event,
+    claim_move,
+    hold_move,
+    release_move,
+    stop_move,
 )
 from fetchml_core.worker.outcome import end_of
 from tests.core.queue.contract import SPEC
@@ -89,11 +89,11 @@ class Model:
     Args:
         jobs: How many.
         attempts: How many each of them may have.
-        advance: Decides about a worker's word; the real one is `advance_event`.
+        advance: Decides about a worker's word; the real one is `advance_move`.
         watchful: Look at the attempt of what was accepted.
     """
 
-    def __init__(self, jobs, attempts, advance=advance_event, *, watchful=True):
+    def __init__(self, jobs, attempts, advance=advance_move, *, watchful=True):
         self._count, self.attempts = jobs, attempts
         self._advance, self._apply = advance, apply
         self._watchful = watchful
@@ -152,7 +152,7 @@ class Model:
             if job.state is State.QUEUED and len(job.attempts) < self.attempts:
                 lease = Lease(WORKERS[worker], "boot-1", FRESH)
                 what = ("claim", worker)
-                changed = self._put(world, n, what, lambda job, lease=lease: claim_event(job, lease, 0.0))
+                changed = self._put(world, n, what, lambda job, lease=lease: claim_move(job, lease, 0.0))
                 yield "claim", self._grip(changed, worker, Grip(n, len(job.attempts) + 1, "claimed"))
             elif job.state.active and job.lease.worker == WORKERS[worker]:
                 launched = job.attempts[-1].launch is not None
@@ -220,11 +220,11 @@ class Model:
     # --- everybody else ---
 
     def _people(self, world, n, job):
-        yield "stop", self._put(world, n, "stop", lambda job: stop_event(job, Stop("anna", now=True), 0.0))
+        yield "stop", self._put(world, n, "stop", lambda job: stop_move(job, Stop("anna", now=True), 0.0))
         if job.state is State.QUEUED:
-            yield "hold", self._put(world, n, "hold", lambda job: hold_event(job, 0.0))
+            yield "hold", self._put(world, n, "hold", lambda job: hold_move(job, 0.0))
         if job.state is State.HELD:
-            yield "release", self._put(world, n, "release", lambda job: release_event(job, 0.0))
+            yield "release", self._put(world, n, "release", lambda job: release_move(job, 0.0))
 
     def _clock_runs(self, world):
         """All leases end."""
@@ -242,12 +242,12 @@ class Model:
         place = world.jobs[n]
         if (place, what) not in self._decided:
             try:
-                event = decide(self.jobs[place])
+                move = decide(self.jobs[place])
             except FetchError:
                 self._decided[place, what] = None
             else:
                 self._decided[place, what] = (
-                    place if event is None else self._place(self._apply(self.jobs[place], event))
+                    place if move is None else self._place(self._apply(self.jobs[place], move))
                 )
         after = self._decided[place, what]
         return None if after is None else world._replace(jobs=(*world.jobs[:n], after, *world.jobs[n + 1 :]))
@@ -374,20 +374,20 @@ def test_no_walk_breaks_the_protocol():
 
 def without_token(job, attempt, change, at):
     """Take any attempt's word for the newest one's."""
-    return advance_event(job, len(job.attempts), change, at)
+    return advance_move(job, len(job.attempts), change, at)
 
 
 def without_fence(job, attempt, change, at):
     """Take an end from anybody at any time."""
     if isinstance(change, Finished):
         job = evolve(job, state=State.RUNNING)
-        return advance_event(job, len(job.attempts), change, at)
-    return advance_event(job, attempt, change, at)
+        return advance_move(job, len(job.attempts), change, at)
+    return advance_move(job, attempt, change, at)
 
 
-def apply_without_fence(job, event):
+def apply_without_fence(job, move):
     """Let an end follow on anything."""
-    return apply(evolve(job, state=State.RUNNING) if event["e"] == "finish" else job, event)
+    return apply(evolve(job, state=State.RUNNING) if move.event["e"] == "finish" else job, move)
 
 
 def weakened(advance, **options):

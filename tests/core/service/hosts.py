@@ -22,8 +22,9 @@ def gpu(index: int, gib: int | None = 24, *, slots: int = 1, **fields: Any) -> G
 
 
 def host(cpus: float = 8, gib: float = 32, *gpus: Gpu, slots: int = 100) -> Capacity:
-    """A host where a job that asks for nothing gets 1 CPU and 1 GiB."""
-    return Capacity(Inventory(cpus, int(gib * GIB), gpus), JobLimits(1.0, GIB), slots)
+    """A host where a job that asks for nothing gets 1 CPU and 1 GiB, if there is so much."""
+    limits = JobLimits(min(1.0, cpus), min(GIB, int(gib * GIB) or GIB))
+    return Capacity(Inventory(cpus, int(gib * GIB), gpus), limits, slots)
 
 
 def job(number: int, user: str = "anna", *, age: float = 0.0, priority: int = 5, **wanted: Any) -> Job:

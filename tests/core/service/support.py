@@ -181,6 +181,7 @@ class World:
             "fetch": FetchRequest(job.id, 1, "model"),
             "hold": HoldRequest((str(job.id),)),
             "release": ReleaseRequest((str(job.id),)),
+            "gpus": Nothing(),
             "queue-stats": Nothing(),
             "queue-pause": QueuePauseRequest("because"),
             "queue-resume": Nothing(),

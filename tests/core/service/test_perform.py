@@ -40,6 +40,7 @@ PERMISSIONS = {
     "wait": "jobs:read",
     "results": "jobs:read",
     "fetch": "jobs:read",
+    "gpus": "jobs:read",
     "cancel": "jobs:update",
     "hold": "jobs:update",
     "release": "jobs:update",

@@ -70,11 +70,6 @@ def test_what_is_missing_is_told_with_numbers():
     }
 
 
-def test_the_default_is_never_more_than_the_host_has():
-    """Where the machine is smaller than podman_cpus says."""
-    assert started([job(1)], host(0.5, 0.5)) == [1]
-
-
 def test_a_system_that_does_not_tell_its_memory():
     """Nothing is refused for want of what nobody knows."""
     assert started([job(1, memory=10 * GIB), job(2)], host(8, 0)) == [1, 2]
@@ -207,6 +202,13 @@ def test_smaller_ones_pass_until_it_has_waited_long():
 
     assert early[3].starts
     assert (late[2].keeps, late[3].starts, late[3].kept_for.id, late[3].lacks) == (True, False, 2, ())
+
+
+def test_a_clock_that_was_set_back_does_not_end_the_waiting():
+    """The line goes on by the time between its jobs (`next_in_line`): so does the waiting."""
+    queued = [job(2, age=-10 * HOUR, cpus=8), job(3, "bob", age=-10 * HOUR - PATIENCE_S, cpus=2)]
+
+    assert decided(queued, host(8), [running(1, "bob", cpus=5)])[2].keeps
 
 
 def test_what_it_does_not_need_goes_on():

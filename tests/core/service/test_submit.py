@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 from attrs import evolve
 
 from fetchml_core.errors import FetchError
+from fetchml_core.hardware.inventory import Inventory
 from fetchml_core.jobs.job import JobSpec, Resources
 from fetchml_core.jobs.states import State
 from fetchml_core.permission.policy import Identity
 from fetchml_core.queue.base import Stored
-from fetchml_core.service.capacity import capacity_of
-from fetchml_core.service.limits import job_limits
+from fetchml_core.service.limits import JobLimits, job_limits
+from fetchml_core.service.room import Capacity
 from fetchml_core.service.submit import MAX_ARGUMENTS, check_spec
 from fetchml_core.wire.messages import SubmitRequest
 from tests.core.service.support import LEASE, World
 
+HAS = Inventory(cpus=4, memory=8 << 30)
 GOOD = JobSpec("train", ("python3", "-u", "train.py"), "a" * 64)
 ANNA = Identity("anna", granted=frozenset({"jobs:create"}))
 
@@ -153,7 +153,7 @@ def test_everything_a_specification_may_hold_arrives(world):
 def test_what_this_host_would_never_run_is_refused(world, fields, code):
     """Each is refused by name at submit, not at launch, and nothing is queued."""
     with pytest.raises(FetchError) as caught:
-        check_spec(evolve(GOOD, **fields), capacity_of(world.host))
+        check_spec(evolve(GOOD, **fields), Capacity(HAS, job_limits(world.host.worker, HAS), 2))
 
     assert caught.value.code == code
     assert caught.value.status == 2
@@ -177,13 +177,15 @@ def test_what_this_host_would_never_run_is_refused(world, fields, code):
 )
 def test_what_is_allowed(world, fields):
     """The other side of each limit."""
-    check_spec(evolve(GOOD, **fields), capacity_of(world.host))
+    check_spec(evolve(GOOD, **fields), Capacity(HAS, job_limits(world.host.worker, HAS), 2))
 
 
 def test_a_values_never_stand_in_the_error(world):
     """A refused variable is named without its value, which may be a secret."""
     with pytest.raises(FetchError) as caught:
-        check_spec(evolve(GOOD, env={"LD_X": "hunter2"}), capacity_of(world.host))
+        check_spec(
+            evolve(GOOD, env={"LD_X": "hunter2"}), Capacity(HAS, job_limits(world.host.worker, HAS), 2)
+        )
 
     assert "hunter2" not in str(caught.value)
 
@@ -193,13 +195,18 @@ def test_the_ceiling_is_the_workers_file_within_the_machine(tmp_path):
     small = World(tmp_path / "small", worker="resources:\n  podman_cpus: '0.5'\n  podman_memory: 64m\n")
     large = World(tmp_path / "large", worker="resources:\n  podman_cpus: '512'\n  podman_memory: 512t\n")
 
-    assert (job_limits(small.host.worker).cpus, job_limits(small.host.worker).memory) == (0.5, 64 << 20)
-    assert job_limits(large.host.worker).cpus == os.cpu_count()
-    assert job_limits(large.host.worker).memory < 2**50
+    assert job_limits(small.host.worker, HAS) == JobLimits(0.5, 64 << 20)
+    assert job_limits(large.host.worker, HAS) == JobLimits(4, 8 << 30)
+    assert job_limits(large.host.worker, Inventory(4, 0)).memory == 512 << 40
     with pytest.raises(FetchError, match=r"--cpus 0\.5"):
-        check_spec(evolve(GOOD, resources=Resources(cpus=0.6)), capacity_of(small.host))
+        check_spec(
+            evolve(GOOD, resources=Resources(cpus=0.6)), Capacity(HAS, job_limits(small.host.worker, HAS), 2)
+        )
     with pytest.raises(FetchError, match="--memory 64m"):
-        check_spec(evolve(GOOD, resources=Resources(memory=65 << 20)), capacity_of(small.host))
+        check_spec(
+            evolve(GOOD, resources=Resources(memory=65 << 20)),
+            Capacity(HAS, job_limits(small.host.worker, HAS), 2),
+        )
 
 
 def test_jobs_of_other_hosts_are_not_before_it(world):

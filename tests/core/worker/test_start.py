@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 
 import pytest
 
+from fetchml_core.convert import from_data
+from fetchml_core.hardware.inventory import Inventory
 from fetchml_core.service.workers import own_command, worker_info
 from tests.core.service.support import WORKER_FILE
 from tests.support.wait import poll_until
@@ -43,6 +46,26 @@ def test_active_overrides_are_told_once_on_stderr(world, started):
         "note: FETCH_ML_GPU_COUNT=2",
         "note: FETCH_ML_TOTAL_CPU=64",
     ]
+
+
+def test_what_the_host_has_is_in_the_record(world, started):
+    """As it was found, with what was said about it; the log warns of a vendor that is not there."""
+    (world.host.base.folder / "worker.yaml").write_text(
+        WORKER_FILE + "gpu_vendor: apple\nlogging:\n  file: own.log\n"
+    )
+
+    process, _, _ = started(FETCH_ML_TOTAL_CPU="64", FETCH_ML_GPU_COUNT="2", FETCH_ML_GPU_SLOTS_PER_GPU="3")
+
+    record = json.loads(world.host.base.worker_record.read_text())
+    inventory = from_data(record["inventory"], Inventory)
+    assert record["pid"] == process.pid
+    assert (inventory.cpus, inventory.configured_vendor) == (64, "apple")
+    assert [(gpu.uuid, gpu.slots) for gpu in inventory.gpus] == [("apple-0", 3), ("apple-1", 3)]
+    assert inventory.how.keys() == {"cpus", "memory", "gpus"}
+    log = (world.host.base.folder / "own.log").read_text()
+    for warning in inventory.warnings:
+        assert log.count(warning) == 1
+    assert log.count("gpu_vendor is apple, and no such GPU was found: no /dev/metal") == 1
 
 
 def test_nothing_is_told_without_overrides(started):

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from fetchml_core.config.machine import machine_of
 from fetchml_core.config.render import plain, render
 from fetchml_core.config.validate import validate
+from fetchml_core.hardware.machine import machine_of
 
 ROOT = Path(__file__).parents[3]
 WORKER = "max_wrokers: 2\nredis_password: 's3cret'\n"

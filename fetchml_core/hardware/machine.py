@@ -1,6 +1,6 @@
 """Ask this machine what the rules want to know of it.
 
-Layer 1, at the edge: it reads /proc and the clock. Whoever can look at certificates hands that in.
+Layer 2: it reads /proc and the clock. Whoever can look at certificates hands that in.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .environment import check_overrides
-from .rules.base import Machine, TlsPair
+from fetchml_core.config.environment import check_overrides
+from fetchml_core.config.rules.base import Machine, TlsPair
+
+from .cpu import count_cpus
+from .memory import total_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,25 +39,12 @@ def machine_of(
     """
     return Machine(
         Path(os.path.abspath(base)),  # noqa: PTH100 - links stay as they were written
-        cpus=float(check_overrides(environ)[0].total_cpu or count_cpus()),
+        cpus=float(check_overrides(environ)[0].total_cpu or count_cpus()[0]),
         now=time.time(),
         filesystem=filesystem_of,
-        memory=total_memory(),
+        memory=total_memory()[0],
         tls_pair=tls_pair,
     )
-
-
-def count_cpus() -> int:
-    """Return the CPUs that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def total_memory() -> int:
-    """Return the memory of this machine in bytes, 0 where the system does not tell."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError):
-        return 0
 
 
 def filesystem_of(path: Path, *, mounts: Path = MOUNTS) -> str:
