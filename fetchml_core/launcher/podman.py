@@ -23,6 +23,8 @@ from .argv import InitKind, podman_run_argv
 from .by_init import ByInit
 from .engine import Answer, Engine, printable
 from .environment import container_view, job_environment
+from .gpus import CUDA, FENCED, Grant, grant, not_resolved
+from .gpus import prove as prove_gpus
 from .proof import Expected, prove
 from .seccomp import CheckedProfile, check_profile
 from .spec import Capabilities, Launched, LaunchSpec, check_host_path
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 SANDBOX = ("seccomp", "no-new-privileges", "no-capabilities", "read-only-root", "own-ipc")
 DEFAULT_USER = "65534:65534"
 _READY_TIMEOUT = 30.0
+_GPU_TIMEOUT = 70.0  # above what the init gives CUDA for an answer
 _Stamp = tuple[int, int, int]
 _INIT_FILES: dict[InitKind, str] = {"python": "init.py", "sh": "init.sh"}
 
@@ -77,21 +80,26 @@ class PodmanLauncher(ByInit):
         return found
 
     def launch(self, spec: LaunchSpec) -> Launched:
-        """See `base.Launcher.launch`; also ``image-missing``, ``image-has-no-init``, ``sandbox-not-proven``."""
+        """See `base.Launcher.launch`; also ``image-missing``, ``image-has-no-init``, ``sandbox-not-proven``.
+
+        For GPUs: ``gpu-not-available`` where the container cannot be given them, ``gpu-not-usable`` where its init
+        could not use them.
+        """
         host = self._capabilities or self._engine.check()
         self._capabilities = host
         _require_limits(host, spec.limits)
         profile = check_profile(spec.seccomp_profile)
         check_host_path(profile.path)
         image, digest = self._find_image(spec.image, host)
+        given = grant(spec.gpus)
         view = container_view(spec)
-        control.prepare(spec, view, job_environment(spec, view))
+        control.prepare(spec, view, job_environment(spec, view), given)
         try:
             if not host.rootless:
                 folders = (spec.folder / "workspace", spec.folder / "results", spec.checkpoint, spec.control)
                 handover.give(folders, self._uid, self._gid)
-            pid = self._start(spec, image, host)
-            return self._prove(spec, host, profile, pid, digest)
+            pid = self._start(spec, image, host, given)
+            return self._prove(spec, host, profile, pid, digest, given)
         except BaseException as error:
             if getattr(error, "code", "") != "container-exists":  # that one is not ours to remove
                 self._discard(spec)
@@ -145,7 +153,7 @@ class PodmanLauncher(ByInit):
             )
         raise HostError("podman-failed", "Podman cannot look the image up", context=answer.errors)
 
-    def _start(self, spec: LaunchSpec, image: str, host: Capabilities) -> int:
+    def _start(self, spec: LaunchSpec, image: str, host: Capabilities, given: Grant) -> int:
         """Start the container with the init its image can run; return its PID 1 once that waits for the go."""
         for kind in self._candidates(image):
             init = spec.folder / "init"
@@ -159,6 +167,7 @@ class PodmanLauncher(ByInit):
                 user=self._user,
                 init=kind,
                 enforceable=host.enforceable,
+                given=given,
             )
             answer = self._engine.run(argv)
             if answer.status == 0:
@@ -182,7 +191,8 @@ class PodmanLauncher(ByInit):
     def _wait_ready(self, spec: LaunchSpec) -> int:
         """Wait until PID 1 is our init and waits itself; what runs before that is the container runtime."""
         pid = int(read_plain_file(spec.folder / "pid", limit=32).strip() or b"0")
-        end = self._clock.boot().seconds + _READY_TIMEOUT
+        seconds = _READY_TIMEOUT + (_GPU_TIMEOUT if spec.gpus else 0)
+        end = self._clock.boot().seconds + seconds
         while not control.is_ready(spec.folder):
             stat = evidence.read_stat(pid)
             if stat is None or stat.state in "ZX":
@@ -193,12 +203,18 @@ class PodmanLauncher(ByInit):
                     hint="podman info",
                 )
             if self._clock.boot().seconds > end:
-                raise HostError("init-failed", f"the job's init was not ready in {_READY_TIMEOUT:.0f} s")
+                raise HostError("init-failed", f"the job's init was not ready in {seconds:.0f} s")
             self._clock.sleep(0.005)
         return pid
 
     def _prove(
-        self, spec: LaunchSpec, host: Capabilities, profile: CheckedProfile, pid: int, digest: str
+        self,
+        spec: LaunchSpec,
+        host: Capabilities,
+        profile: CheckedProfile,
+        pid: int,
+        digest: str,
+        given: Grant,
     ) -> Launched:
         stat = evidence.read_stat(pid)
         pids_limit = spec.pids_limit if "pids" in host.enforceable else None
@@ -212,19 +228,23 @@ class PodmanLauncher(ByInit):
                 hint="ml doctor",
             )
         network = ("no-network",) if spec.network == "none" else ()
+        fenced = (FENCED,) if spec.gpus else ()
+        asked = bool(spec.gpus) and prove_gpus(spec.control, spec.gpus, given)
+        unasked = (CUDA,) if given.cuda and not asked else ()
         return Launched(
             launcher="podman",
             pid=pid,
             start_ticks=stat.start_ticks,
             name=spec.name,
             image_digest=digest,
-            enforced=(*SANDBOX, *network, *host.enforceable),
-            not_enforced=host.not_enforced,
+            enforced=(*SANDBOX, *network, *fenced, *((CUDA,) if asked else ()), *host.enforceable),
+            not_enforced=(*host.not_enforced, *unasked),
             cgroup=evidence.memory_cgroup(pid) if "memory" in host.enforceable else "",
             profile_sha256=profile.sha256,
             cpus=spec.cpus if "cpus" in host.enforceable else 0.0,
             memory=spec.memory if "memory" in host.enforceable else 0,
             boot_id=self._clock.boot().boot_id,
+            gpus=spec.gpus,
         )
 
     def _discard(self, spec: LaunchSpec) -> None:
@@ -276,6 +296,8 @@ def _start_error(spec: LaunchSpec, answer: Answer) -> HostError:
             context=spec.name,
             hint=f"podman rm -f {spec.name}",
         )
+    if spec.gpus and "unresolvable CDI" in answer.errors:
+        return not_resolved(spec.gpus)
     return HostError("podman-failed", "Podman could not start the container", context=answer.errors)
 
 

@@ -23,6 +23,7 @@ from . import control, evidence, handover
 from .by_init import ByInit, kill_init
 from .engine import printable
 from .environment import host_view, job_environment
+from .gpus import CUDA, FENCED, grant_on_host, prove, visible_variables
 from .spec import LIMITS, Capabilities, Launched, LaunchSpec
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ _LOST = (
     "and use all memory and cores"
 )
 _READY_TIMEOUT = 30.0
+_GPU_TIMEOUT = 70.0  # above what the init gives CUDA for an answer
 _SWEEPS = 50
 _DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 
@@ -71,9 +73,12 @@ class ProcessLauncher(ByInit):
         )
 
     def launch(self, spec: LaunchSpec) -> Launched:
-        """See `base.Launcher.launch`."""
+        """See `base.Launcher.launch`; for GPUs also ``gpu-not-available`` and ``gpu-not-usable``."""
+        given = grant_on_host(spec.gpus)
         view = host_view(spec)
-        control.prepare(spec, view, job_environment(spec, view, path=self._env.get("PATH") or _DEFAULT_PATH))
+        environment = job_environment(spec, view, path=self._env.get("PATH") or _DEFAULT_PATH)
+        # Last, for here a choice of the user's own would be one among everybody's GPUs.
+        control.prepare(spec, view, environment | visible_variables(spec.gpus), given)
         try:
             make_folder(Path(view.home))
             pid = self._start(spec)
@@ -84,10 +89,18 @@ class ProcessLauncher(ByInit):
             launcher="process",
             pid=pid,
             start_ticks=stat.start_ticks if stat else 0,
-            not_enforced=NOT_SANDBOXED,
+            enforced=(CUDA,) if given.cuda else (),
+            not_enforced=(*NOT_SANDBOXED, FENCED) if spec.gpus else NOT_SANDBOXED,
             boot_id=self._clock.boot().boot_id,
+            gpus=spec.gpus,
         )
         self._wait_ready(spec, launched)
+        if spec.gpus:
+            try:
+                prove(spec.control, spec.gpus, given)
+            except HostError:
+                kill_init(launched, grace=1.0)
+                raise
         return launched
 
     def clean(self, launched: Launched | str, folder: Path, checkpoint: Path) -> None:
@@ -121,7 +134,7 @@ class ProcessLauncher(ByInit):
         return int(done.stdout)
 
     def _wait_ready(self, spec: LaunchSpec, launched: Launched) -> None:
-        end = self._clock.boot().seconds + _READY_TIMEOUT
+        end = self._clock.boot().seconds + _READY_TIMEOUT + (_GPU_TIMEOUT if spec.gpus else 0)
         while not control.is_ready(spec.folder):
             if not evidence.is_alive(launched):
                 raise _failed(spec)

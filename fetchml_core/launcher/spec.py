@@ -35,6 +35,7 @@ MAX_WORDS = 1 << 20
 LIMITS = ("memory", "cpus", "pids")
 """The limits a container may have, by the names they have in `Launched.enforced`."""
 
+_GPU = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,120}")
 _IMAGE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_./:@+-]{0,500}")
 
 
@@ -105,14 +106,10 @@ def _positive(_: LaunchSpec, attribute: Attribute[Any], number: Any) -> None:
         raise InputError("bad-limit", f"{attribute.name} must be above 0", context=str(number))
 
 
-def _no_gpus(_: LaunchSpec, __: Attribute[Any], gpus: Any) -> None:
-    if gpus != 0:
-        raise InputError(
-            "gpus-not-supported",
-            "GPU jobs cannot run yet: nothing here proves that a job really gets its GPU",
-            context=f"--gpus {gpus}",
-            hint="submit without --gpus",
-        )
+def _gpus(_: LaunchSpec, __: Attribute[tuple[str, ...]], gpus: tuple[str, ...]) -> None:
+    for gpu in gpus:
+        if _GPU.fullmatch(gpu) is None:
+            raise HostError("gpu-not-available", "this is no name of a GPU", context=ascii(gpu)[:200])
 
 
 @frozen
@@ -137,7 +134,7 @@ class LaunchSpec:
         results: Path in the container.
         pids_limit: Limit, in processes and threads.
         log_limit: How many bytes of output are kept.
-        gpus: 0; more is refused.
+        gpus: UUIDs of the GPUs that it is given, as in `hardware.inventory.Gpu`.
     """
 
     job_id: int = field(validator=_positive)
@@ -157,7 +154,7 @@ class LaunchSpec:
     results: str = field(default="/results", validator=_inside_path)
     pids_limit: int = field(default=PIDS_LIMIT, validator=_positive)
     log_limit: int = field(default=LOG_LIMIT, validator=_positive)
-    gpus: int = field(default=0, validator=_no_gpus)
+    gpus: tuple[str, ...] = field(default=(), validator=_gpus)
 
     @property
     def control(self) -> Path:

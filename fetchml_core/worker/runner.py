@@ -57,18 +57,20 @@ class Runner(threading.Thread):
         launcher: What starts jobs here.
         job: The job, claimed.
         image: The image it runs in.
+        gpus: UUIDs of the GPUs that it is given.
         advance: Records a change of the attempt in the queue and returns the job.
         ended: Called at the very end.
         fresh: The attempt was claimed just now, so that no worker before this one can have launched it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - an attempt has many sides, each with its name
         self,
         host: Host,
         launcher: Launcher,
         job: Job,
         *,
         image: str,
+        gpus: tuple[str, ...] = (),
         advance: Callable[[Job, Change | Stop], Job],
         make_started: Callable[[Launched], Started],
         ended: Callable[[], None],
@@ -79,6 +81,7 @@ class Runner(threading.Thread):
         self._host = host
         self._launcher = launcher
         self._image = image
+        self._gpus = gpus
         self._advance = advance
         self._make_started = make_started
         self._ended = ended
@@ -175,6 +178,13 @@ class Runner(threading.Thread):
                 context=self.job.spec.image,
                 hint="submit again without --image, or make Podman work on the host",
             )
+        if len(self._gpus) != self.job.spec.resources.gpus:
+            raise HostError(
+                "gpu-not-available",
+                "the job was not given the GPUs that it asked for",
+                context=f"{len(self._gpus)} of {self.job.spec.resources.gpus}",
+                hint="ml gpus",
+            )
         self._prepare()
         launch = self._launch(spec)
         self._keep_started(launch)
@@ -237,7 +247,7 @@ class Runner(threading.Thread):
             results=worker.container_results,
             cpus=spec.resources.cpus or limits.cpus,
             memory=spec.resources.memory or limits.memory,
-            gpus=spec.resources.gpus,
+            gpus=self._gpus,
             seccomp_profile=profile,
             network="full" if sandbox.network == "full" else "none",
             limits="best-effort" if self._host.embedded or sandbox.limits == "best-effort" else "required",
