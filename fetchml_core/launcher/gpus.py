@@ -208,15 +208,16 @@ def _explained(problem: str) -> str:
 
 
 def _render_file(gpu: str, sys: Path, dev: Path) -> Path:
-    """Return the device file of an AMD card: of that id, or of that number among the AMD cards."""
+    """Return the device file of an AMD card: of that id, or of that number among the cards that amdgpu drives."""
+    cards = [path for path in (sys / "class/drm").glob("card*") if path.name[4:].isdigit()]
     index = 0
-    folders = sorted((sys / "class/drm").glob("renderD*"), key=lambda path: int(path.name[7:]))
-    for folder in folders:
-        if _word(folder / "device/vendor") != "0x1002":
+    for card in sorted(cards, key=lambda path: int(path.name[4:])):
+        device = card / "device"
+        if _word(device / "vendor") != "0x1002" or _word(device / "mem_info_vram_total") in {"", "0"}:
             continue
-        unique = _word(folder / "device/unique_id")
-        if gpu == f"amd-{index}" or (unique and gpu.endswith(unique)):
-            return dev / "dri" / folder.name
+        render = next(iter(sorted((device / "drm").glob("renderD*"))), None)
+        if render is not None and gpu in {f"amd-{index}", f"GPU-{_word(device / 'unique_id')}"}:
+            return dev / "dri" / render.name
         index += 1
     raise _not_available("this host has no such AMD card", gpu)
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from fetchml_core.errors import ConfigError, HostError, explain_os_error
 from fetchml_core.fsio import read_plain_file
 
-from . import control, evidence, handover
+from . import control, evidence, handover, strays
 from .argv import InitKind, podman_run_argv
 from .by_init import ByInit
 from .engine import Answer, Engine, printable
@@ -27,7 +27,7 @@ from .gpus import CUDA, FENCED, Grant, grant, not_resolved
 from .gpus import prove as prove_gpus
 from .proof import Expected, prove
 from .seccomp import CheckedProfile, check_profile
-from .spec import Capabilities, Launched, LaunchSpec, check_host_path
+from .spec import Capabilities, Launched, LaunchSpec, Leftover, check_host_path, name_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +38,7 @@ SANDBOX = ("seccomp", "no-new-privileges", "no-capabilities", "read-only-root", 
 DEFAULT_USER = "65534:65534"
 _READY_TIMEOUT = 30.0
 _GPU_TIMEOUT = 70.0  # above what the init gives CUDA for an answer
+_REMOVALS = 5  # Podman refuses for a moment when a container has just ended, 8 times of 60
 _Stamp = tuple[int, int, int]
 _INIT_FILES: dict[InitKind, str] = {"python": "init.py", "sh": "init.sh"}
 
@@ -107,19 +108,46 @@ class PodmanLauncher(ByInit):
                 raise explain_os_error(error, "launch the job") from error
             raise
 
-    def clean(self, launched: Launched | str, folder: Path, checkpoint: Path) -> None:
+    def leftovers(self, jobs: Path) -> list[Leftover]:
+        """See `base.Launcher.leftovers`: by the containers' names, in Podman's records and in those of its storage."""
+        pattern = re.compile(re.escape(name_prefix(jobs)) + r"([1-9]\d{0,14})-([1-9]\d{0,8})", re.ASCII)
+        # First the processes: a container that is made meanwhile is then in the answer.
+        names = {stray.name for stray in strays.find(lambda name: pattern.fullmatch(name) is not None)}
+        answer = self._engine.run(["ps", "--all", "--external", "--format={{.Names}}"])
+        if answer.status != 0:
+            raise HostError("podman-failed", "Podman cannot list containers", context=answer.errors)
+        names.update(answer.output.split())
+        found = [(match, name) for name in names if (match := pattern.fullmatch(name))]
+        return sorted(Leftover(int(match[1]), int(match[2]), name) for match, name in found)
+
+    def clean(self, launched: Launched | str, folder: Path, checkpoint: Path | None) -> None:
         """See `base.Launcher.clean`."""
         name = launched if isinstance(launched, str) else launched.name
         if isinstance(launched, Launched) and evidence.send_signal(launched, 9):
             evidence.wait_end(launched, 5.0)
-        self._remove(name)
+        if isinstance(launched, str):
+            self._remove_cut_short(name)
+        else:
+            self._remove(name)
         if isinstance(launched, Launched) and evidence.is_alive(launched):
             raise HostError("cannot-clean", "the job's container cannot be killed", context=name)
         self._take_back(folder, checkpoint)
 
+    def _remove_cut_short(self, name: str) -> None:
+        """Remove a container whose launch was cut short, with what runs of it without Podman's knowledge."""
+        host = self._capabilities or self._engine.check()
+        strays.end_runs(name, self._clock)  # one that a dead worker left would make the container anew
+        self._remove(name)
+        strays.end_rest(name, self._engine, self._clock, host.runtime)
+        self._remove(name)  # what was still being made when it was first looked for
+
     def _remove(self, name: str) -> None:
-        answer = self._engine.run(["rm", "--force", "--ignore", "--volumes", "--", name])
-        if answer.status != 0:
+        for _ in range(_REMOVALS):
+            answer = self._engine.run(["rm", "--force", "--ignore", "--volumes", "--", name])
+            if answer.status == 0:
+                break
+            self._clock.sleep(0.2)
+        else:
             raise HostError(
                 "cannot-clean",
                 "a container could not be removed",
@@ -127,9 +155,14 @@ class PodmanLauncher(ByInit):
                 hint=f"podman rm -f {name}",
             )
 
-    def _take_back(self, folder: Path, checkpoint: Path) -> None:
+    def _take_back(self, folder: Path, checkpoint: Path | None) -> None:
         folders = [folder / name for name in ("workspace", "results", "control")]
-        handover.take_back([*folders, checkpoint], os.getuid(), os.getgid(), change_owner=os.geteuid() == 0)
+        handover.take_back(
+            [*folders, *([checkpoint] if checkpoint else [])],
+            os.getuid(),
+            os.getgid(),
+            change_owner=os.geteuid() == 0,
+        )
 
     def _find_image(self, name: str, host: Capabilities) -> tuple[str, str]:
         """Return id and digest of an image; nothing is ever pulled. Asked again once anything in the store changed."""

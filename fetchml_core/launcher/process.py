@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,10 +25,10 @@ from .by_init import ByInit, kill_init
 from .engine import printable
 from .environment import host_view, job_environment
 from .gpus import CUDA, FENCED, grant_on_host, prove, visible_variables
-from .spec import LIMITS, Capabilities, Launched, LaunchSpec
+from .spec import LIMITS, Capabilities, Launched, LaunchSpec, Leftover
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from fetchml_core.clock import Clock
 
@@ -103,14 +104,28 @@ class ProcessLauncher(ByInit):
                 raise
         return launched
 
-    def clean(self, launched: Launched | str, folder: Path, checkpoint: Path) -> None:
+    def leftovers(self, jobs: Path) -> list[Leftover]:
+        """See `base.Launcher.leftovers`: by the variable that names an attempt's folder."""
+        pattern = re.compile(
+            rb"\0FETCHML_WORKSPACE=" + re.escape(os.fsencode(jobs)) + rb"/(\d+)/(\d+)/workspace\0"
+        )
+        found = {
+            Leftover(int(match[1]), int(match[2]))
+            for _, environment in _environments()
+            if (match := pattern.search(environment))
+        }
+        return sorted(found)
+
+    def clean(self, launched: Launched | str, folder: Path, checkpoint: Path | None) -> None:
         """See `base.Launcher.clean`."""
         if isinstance(launched, Launched):
             kill_init(launched, grace=1.0)
         if not self._sweep(folder):
             raise HostError("cannot-clean", "processes of the job could not be killed", context=str(folder))
         folders = [folder / name for name in ("workspace", "results", "control", "home")]
-        handover.take_back([*folders, checkpoint], os.getuid(), os.getgid(), change_owner=False)
+        handover.take_back(
+            [*folders, *([checkpoint] if checkpoint else [])], os.getuid(), os.getgid(), change_owner=False
+        )
 
     def _start(self, spec: LaunchSpec) -> int:
         """Start the init, which leaves our session and family, and return the pid that it tells."""
@@ -156,15 +171,17 @@ class ProcessLauncher(ByInit):
         return False
 
 
-def _processes_of(folder: Path, proc: Path = evidence.PROC) -> list[int]:
+def _processes_of(folder: Path) -> list[int]:
     marker = b"\0FETCHML_WORKSPACE=" + os.fsencode(folder / "workspace") + b"\0"
-    found = []
+    return [pid for pid, environment in _environments() if marker in environment]
+
+
+def _environments(proc: Path = evidence.PROC) -> Iterator[tuple[int, bytes]]:
+    """Yield each process with the variables it was started with, every one between two NUL characters."""
     for entry in proc.iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):  # it has just ended, or belongs to somebody else
-                if marker in b"\0" + (entry / "environ").read_bytes():
-                    found.append(int(entry.name))
-    return found
+                yield int(entry.name), b"\0" + (entry / "environ").read_bytes()
 
 
 def _failed(spec: LaunchSpec) -> HostError:

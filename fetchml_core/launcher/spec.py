@@ -19,7 +19,7 @@ from fetchml_core.jobs.job import Launched
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Capabilities", "LaunchSpec", "Launched"]
+__all__ = ["Capabilities", "LaunchSpec", "Launched", "Leftover"]
 
 CONTROL = "/run/fetchml"
 """The control folder in a container."""
@@ -164,12 +164,30 @@ class LaunchSpec:
     @property
     def name(self) -> str:
         """The container's name: one per attempt, different for two queues on one host."""
-        return f"ml-{queue_tag(self.folder)}-{self.job_id}-{self.attempt}"
+        return f"{name_prefix(self.folder.parent.parent)}{self.job_id}-{self.attempt}"
+
+
+def name_prefix(jobs: Path) -> str:
+    """Return how the names of all containers begin whose attempts lie in the folder *jobs*."""
+    return f"ml-{_tag(jobs)}-"
 
 
 def queue_tag(folder: Path) -> str:
     """Return a short name of the queue that an attempt's *folder* belongs to."""
-    return hashlib.sha256(str(folder.parent.parent).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return _tag(folder.parent.parent)
+
+
+def _tag(jobs: Path) -> str:
+    return hashlib.sha256(str(jobs).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+
+
+@frozen(order=True)
+class Leftover:
+    """An attempt of which something is on the host; *name* is what `Launcher.clean` takes."""
+
+    job_id: int
+    attempt: int
+    name: str = ""
 
 
 @frozen
@@ -185,6 +203,7 @@ class Capabilities:
         not_enforced: What every job here lacks, for people to see.
         reasons: Why, a sentence each.
         image_index: File that changes whenever an image or its name does; empty where it is not known.
+        runtime: Path of the program that runs the containers, such as runc; empty where it is not known.
     """
 
     launcher: str
@@ -195,3 +214,4 @@ class Capabilities:
     not_enforced: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     image_index: str = ""
+    runtime: str = ""

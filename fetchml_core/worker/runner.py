@@ -93,6 +93,8 @@ class Runner(threading.Thread):
         self._wake_reader, self._wake_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._detach = False
         self.finished = False
+        self.trouble = False
+        """A launch or a clean-up went wrong, so that something may be left on the host."""
 
     @property
     def _attempt(self) -> Attempt:
@@ -155,6 +157,7 @@ class Runner(threading.Thread):
             return self._not_started(explain_os_error(error, "start the job"))
 
     def _not_started(self, error: FetchError) -> Outcome:
+        self.trouble = True
         self._log.error("job %d: %s", self.job.id, error)
         if self._stop_wish is not None:
             return judge(None, self._stop_wish)
@@ -327,6 +330,7 @@ class Runner(threading.Thread):
             self._clean(self._attempt.launch or self._spec().name)
             remove_tree(self._places.workspace)
         except (FetchError, OSError) as error:
+            self.trouble = True
             self._log.error("job %d: clean-up: %s", self.job.id, error)
         change = end_of(self.job, outcome, self._host.worker.max_retries)
         while True:

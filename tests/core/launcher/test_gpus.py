@@ -61,19 +61,19 @@ def test_nvidia_comes_by_cdi():
 @pytest.fixture
 def amd(tmp_path):
     """A host with an Intel card between two of AMD's, one of which has an id; returns /sys and /dev."""
-    for name, vendor, unique in (
-        ("renderD128", "0x1002", ""),
-        ("renderD129", "0x8086", ""),
-        ("renderD130", "0x1002", AMD_ID),
-    ):
-        folder = tmp_path / "sys/class/drm" / name / "device"
-        folder.mkdir(parents=True)
-        (folder / "vendor").write_text(vendor + "\n")
-        if unique:
-            (folder / "unique_id").write_text(unique + "\n")
-        (tmp_path / "dev/dri").mkdir(parents=True, exist_ok=True)
-        (tmp_path / "dev/dri" / name).touch()
+    (tmp_path / "dev/dri").mkdir(parents=True)
     (tmp_path / "dev/kfd").touch()
+    for card, (render, vendor, unique) in enumerate(
+        [("renderD128", "0x1002", ""), ("renderD129", "0x8086", ""), ("renderD130", "0x1002", AMD_ID)]
+    ):
+        device = tmp_path / f"sys/class/drm/card{card}/device"
+        (device / "drm" / render).mkdir(parents=True)
+        (device / "vendor").write_text(vendor + "\n")
+        (device / "mem_info_vram_total").write_text("17163091968\n")
+        if unique:
+            (device / "unique_id").write_text(unique + "\n")
+        (tmp_path / "dev/dri" / render).touch()
+    (tmp_path / "sys/class/drm/card0-DP-1").mkdir()
     return {"sys": tmp_path / "sys", "dev": tmp_path / "dev"}
 
 

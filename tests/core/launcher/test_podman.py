@@ -216,6 +216,20 @@ INFO = {
 }
 
 
+@pytest.mark.parametrize(
+    ("said", "path"),
+    [
+        ({"name": "runc", "path": "/usr/bin/runc"}, "/usr/bin/runc"),
+        ({"path": "runc"}, ""),
+        (None, ""),
+        (3, ""),
+    ],
+)
+def test_runtime(said, path):
+    """Only a plain path is taken for the program that runs the containers."""
+    assert capabilities(info() | {"host": info()["host"] | {"ociRuntime": said}}).runtime == path
+
+
 def info(**changes):
     """Return what `podman info` says, with changes."""
     host = INFO["host"] | {key: value for key, value in changes.items() if key in INFO["host"]}
