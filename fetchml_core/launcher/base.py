@@ -30,9 +30,9 @@ class Launcher(Protocol):
         """
 
     def launch(self, spec: LaunchSpec) -> Launched:
-        """Start the init of an attempt and prove its sandbox; nothing of the job runs yet. Takes up to two minutes.
+        """Start the init of an attempt and prove its sandbox; nothing of the job runs yet.
 
-        Not idempotent: for an attempt whose launch was cut short, call `clean` with its name first. When it
+        Takes up to two minutes, with GPUs up to three. Not idempotent: for an attempt whose launch was cut short, call `clean` with its name first. When it
         raises, nothing of the attempt is left but its folders.
 
         Raises:

@@ -111,7 +111,9 @@ def grant(gpus: Sequence[str], *, sys: Path = Path("/sys"), dev: Path = Path("/d
             nodes = [str(dev / "kfd"), str(_render_file(gpu, sys, dev))]
             devices += nodes
             files += nodes
-    groups = {Path(name).stat().st_gid for name in files if "*" not in name}
+    groups = {Path(name).stat().st_gid for name in files if "*" not in name} - {
+        0
+    }  # root's is nobody's to give
     return Grant(_once(devices), tuple(sorted(groups)), _once(files), cuda)
 
 

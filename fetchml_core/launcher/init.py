@@ -228,11 +228,8 @@ def open_problem(path):
     return ""
 
 
-def cuda_answer(visible):
-    """Load the driver and ask it; ends in a process of its own."""
-    os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # of the image
-    if visible:
-        os.environ["CUDA_VISIBLE_DEVICES"] = visible
+def cuda_answer():
+    """Load the driver and ask it, in the process of `ask_cuda`."""
     try:
         import ctypes
 
@@ -255,18 +252,22 @@ def cuda_answer(visible):
     return {"count": number.value, "problem": ""}
 
 
-def ask_cuda(tree, visible):
-    """Return what CUDA says, asked in a child, for a driver that was loaded stays and may take its process along."""
+def ask_cuda(tree, env):
+    """Return what CUDA says, asked in a process of its own: a driver that was loaded stays, and may take it along.
+
+    With the job's variables, for what finds the driver here has to find it there.
+    """
     parent = os.getpid()
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            signal.set_wakeup_fd(-1)
             tree.in_child(parent)
-            os.write(writer, json.dumps(cuda_answer(visible)).encode())
+            os.dup2(writer, 1)
+            argv = [sys.executable, "-I", "-S", "-B", os.path.abspath(__file__), "--cuda"]
+            os.execve(argv[0], argv, env)
         finally:
-            os._exit(0)
+            os._exit(1)
     os.close(writer)
     ended, status = wait_for(pid, CUDA_TIMEOUT)
     if not ended:
@@ -279,6 +280,15 @@ def ask_cuda(tree, visible):
     if not answer:
         return {"count": 0, "problem": "CUDA ended its process (wait status %d)" % status}
     return json.loads(answer.decode())
+
+
+def cuda_variables(env, in_container):
+    """Return the variables of the process that asks CUDA."""
+    if not in_container:
+        visible = env.get("CUDA_VISIBLE_DEVICES")
+        return dict(os.environ, CUDA_VISIBLE_DEVICES=visible) if visible else dict(os.environ)
+    # All that is there is the job's, so that its own choice among them does not matter here.
+    return {to_bytes(name): to_bytes(env[name]) for name in env if name != "CUDA_VISIBLE_DEVICES"}
 
 
 def wait_for(pid, seconds):
@@ -297,9 +307,7 @@ def report_gpus(folder, spec, tree):
 
     paths = sorted({path for pattern in spec["gpu_files"] for path in glob.glob(pattern)})
     files = {path: open_problem(path) for path in paths if not os.path.isdir(path)}
-    # In a container all that is there is the job's, and its own choice among them does not matter here.
-    visible = "" if os.getpid() == 1 else spec["env"].get("CUDA_VISIBLE_DEVICES", "")
-    cuda = ask_cuda(tree, visible) if spec["cuda"] else None
+    cuda = ask_cuda(tree, cuda_variables(spec["env"], os.getpid() == 1)) if spec["cuda"] else None
     write_file(os.path.join(folder, "gpus.json"), json.dumps({"files": files, "cuda": cuda}).encode())
 
 
@@ -515,6 +523,9 @@ def detach():
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--cuda"]:
+        print(json.dumps(cuda_answer()))
+        sys.exit(0)
     if sys.argv[2:] == ["--detach"]:
         detach()
     sys.exit(main(sys.argv[1]))

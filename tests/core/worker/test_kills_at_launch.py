@@ -122,7 +122,7 @@ def left(serving, podman_root) -> list[str]:
     launcher = PodmanLauncher(env=podman_root.env, clock=Clock())
     found = [str(left) for left in launcher.leftovers(serving.jobs)]
     found += [str(stray) for stray in serving.strays()]
-    place = re.compile(re.escape("/".join(serving.jobs.parts[-4:])) + "/")
+    place = re.compile(re.escape("/".join(serving.jobs.parts[-5:])) + "/")
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             if place.search((entry / "mountinfo").read_text()):
