@@ -25,6 +25,7 @@ from .engine import Answer, Engine, printable
 from .environment import container_view, job_environment
 from .gpus import CUDA, FENCED, Grant, grant, not_resolved
 from .gpus import prove as prove_gpus
+from .images import Images
 from .proof import Expected, prove
 from .seccomp import CheckedProfile, check_profile
 from .spec import Capabilities, Launched, LaunchSpec, Leftover, check_host_path, name_prefix
@@ -39,7 +40,6 @@ DEFAULT_USER = "65534:65534"
 _READY_TIMEOUT = 30.0
 _GPU_TIMEOUT = 70.0  # above what the init gives CUDA for an answer
 _REMOVALS = 5  # Podman refuses for a moment when a container has just ended, 8 times of 60
-_Stamp = tuple[int, int, int]
 _INIT_FILES: dict[InitKind, str] = {"python": "init.py", "sh": "init.sh"}
 
 
@@ -70,9 +70,7 @@ class PodmanLauncher(ByInit):
         self._uid, self._gid = _parse_user(user)
         self._capabilities: Capabilities | None = None
         self._inits: dict[str, InitKind] = {}  # image id -> the init it can run
-        self._images: dict[
-            str, tuple[_Stamp | None, tuple[str, str]]
-        ] = {}  # name -> when asked, id and digest
+        self._images = Images(self._engine)
 
     def check(self) -> Capabilities:
         """See `base.Launcher.check`."""
@@ -91,7 +89,7 @@ class PodmanLauncher(ByInit):
         _require_limits(host, spec.limits)
         profile = check_profile(spec.seccomp_profile)
         check_host_path(profile.path)
-        image, digest = self._find_image(spec.image, host)
+        image, digest = self._images.find(spec.image, host.image_index)
         given = grant(spec.gpus)
         view = container_view(spec)
         control.prepare(spec, view, job_environment(spec, view), given)
@@ -163,28 +161,6 @@ class PodmanLauncher(ByInit):
             os.getgid(),
             change_owner=os.geteuid() == 0,
         )
-
-    def _find_image(self, name: str, host: Capabilities) -> tuple[str, str]:
-        """Return id and digest of an image; nothing is ever pulled. Asked again once anything in the store changed."""
-        stamp = _stamp(host.image_index)  # before the question: a change in between is seen the next time
-        known = self._images.get(name)
-        if known is None or stamp is None or known[0] != stamp:
-            known = self._images[name] = (stamp, self._ask_for_image(name))
-        return known[1]
-
-    def _ask_for_image(self, name: str) -> tuple[str, str]:
-        answer = self._engine.run(["image", "inspect", "--format={{.Id}} {{.Digest}}", "--", name])
-        words = answer.output.split()
-        if answer.status == 0 and words and re.fullmatch(r"[0-9a-f]{12,}", words[0]):
-            return words[0], words[1] if len(words) > 1 else ""
-        if "image not known" in answer.errors or "no such image" in answer.errors:
-            raise HostError(
-                "image-missing",
-                "this host does not have the image",
-                context=name,
-                hint=f"on the host: podman pull {name}",
-            )
-        raise HostError("podman-failed", "Podman cannot look the image up", context=answer.errors)
 
     def _start(self, spec: LaunchSpec, image: str, host: Capabilities, given: Grant) -> int:
         """Start the container with the init its image can run; return its PID 1 once that waits for the go."""
@@ -284,15 +260,6 @@ class PodmanLauncher(ByInit):
         """Undo a launch that failed; the failure itself is what the caller hears of."""
         with contextlib.suppress(HostError):
             self.clean(spec.name, spec.folder, spec.checkpoint)
-
-
-def _stamp(path: str) -> _Stamp | None:
-    """Return what changes when the file does, None where it cannot be looked at."""
-    try:
-        found = os.stat(path)  # noqa: PTH116 - an empty path has no Path
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _parse_user(user: str) -> tuple[int, int]:

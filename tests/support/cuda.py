@@ -52,20 +52,31 @@ def card(folder: Path, *, opens: bool = True) -> Path:
     return path
 
 
+def _mount(source: Path, place: str, *options: str) -> dict[str, object]:
+    return {"hostPath": str(source), "containerPath": place, "options": ["bind", "nosuid", *options]}
+
+
 @contextlib.contextmanager
-def cdi(cards: Sequence[Path], library: Path | None) -> Iterator[tuple[str, ...]]:
-    """Tell Podman of *cards*, each as ``/dev/nvidia<N>``, with *library*; yields their UUIDs, which nobody else has."""
+def cdi(cards: Sequence[Path], library: Path | None, *, mounted: bool = False) -> Iterator[tuple[str, ...]]:
+    """Tell Podman of *cards*, each as ``/dev/nvidia<N>``, with *library*; yields their UUIDs, which nobody else has.
+
+    Args:
+        cards: Device files; without root Podman takes none under another name than it has.
+        library: A CUDA driver; None for none.
+        mounted: Give the cards as mounts, which have any name.
+    """
     gpus = tuple(f"GPU-{uuid.uuid4()}" for _ in cards)
-    devices = [
-        {"name": gpu, "containerEdits": {"deviceNodes": [{"path": f"/dev/nvidia{n}", "hostPath": str(path)}]}}
-        for n, (gpu, path) in enumerate(zip(gpus, cards, strict=True))
-    ]
-    mount = {
-        "hostPath": str(library),
-        "containerPath": "/usr/lib/libcuda.so.1",
-        "options": ["ro", "nosuid", "nodev", "bind"],
-    }
-    edits = {"mounts": [mount]} if library else {"env": ["FAKE=1"]}
+    devices = []
+    for n, (gpu, path) in enumerate(zip(gpus, cards, strict=True)):
+        place = f"/dev/nvidia{n}"
+        node = {"deviceNodes": [{"path": place, "hostPath": str(path)}]}
+        mount = {"mounts": [_mount(path, place, "rw")]}
+        devices.append({"name": gpu, "containerEdits": mount if mounted else node})
+    edits = (
+        {"mounts": [_mount(library, "/usr/lib/libcuda.so.1", "ro", "nodev")]}
+        if library
+        else {"env": ["FAKE=1"]}
+    )
     spec = {"cdiVersion": "0.5.0", "kind": "nvidia.com/gpu", "devices": devices, "containerEdits": edits}
     made = not CDI_FOLDER.exists()
     CDI_FOLDER.mkdir(exist_ok=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import uuid
+from pathlib import Path
 
 import pytest
 
 from fetchml_core.errors import HostError
 from fetchml_core.launcher.podman import PodmanLauncher
 from tests.core.launcher.jobs import CLOCK, Attempt, make_spec
+from tests.core.launcher.test_podman import as_account
 from tests.support.cuda import CRASHES, card, cdi, fake_cuda
 
 LIST = "ls /dev | grep nvidia | tr '\\n' ' '"
@@ -131,6 +134,33 @@ def test_a_card_that_does_not_open(refused, request, image, tmp_path):
     assert error.code == "gpu-not-usable"
     assert "/dev/nvidia1: " in error.context
     assert "/dev/nvidia0" not in error.context
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_rootless(rootless, rootless_python, count):
+    """Without root the same: a GPU that CUDA sees reaches the job, one that it does not see stops it."""
+    base = rootless.home / f"gpus-{uuid.uuid4().hex}"
+
+    def job():
+        launcher = PodmanLauncher(env=rootless.podman.env, clock=CLOCK, limits="best-effort")
+        spec = make_spec(base, ("sh", "-c", LIST), image=rootless_python, limits="best-effort", gpus=gpus)
+        try:
+            attempt = Attempt(launcher, spec).go()
+        except HostError as error:
+            return error.code
+        attempt.record(30)
+        attempt.clean()
+        return attempt.output().split(), sorted({"cuda", "only-its-gpus"} & set(attempt.launched.enforced))
+
+    base.mkdir()
+    library = fake_cuda(base / "driver", count=count)
+    rootless.own(base)
+    expected = str((["nvidia0"], ["cuda", "only-its-gpus"])) if count == 1 else "gpu-not-usable"
+    try:
+        with cdi([Path("/dev/null")], library, mounted=True) as gpus:
+            assert as_account(rootless, job) == expected
+    finally:
+        shutil.rmtree(base)
 
 
 def test_no_cdi_specification(refused, image_python):
