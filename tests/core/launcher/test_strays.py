@@ -9,6 +9,8 @@ import shutil
 import signal
 import subprocess
 import time
+import uuid
+from pathlib import Path
 
 import pytest
 
@@ -17,8 +19,9 @@ from fetchml_core.launcher.argv import podman_run_argv
 from fetchml_core.launcher.engine import Engine
 from fetchml_core.launcher.environment import container_view, job_environment
 from fetchml_core.launcher.podman import PodmanLauncher
-from fetchml_core.launcher.spec import Leftover
+from fetchml_core.launcher.spec import LaunchSpec, Leftover
 from tests.core.launcher.jobs import CLOCK, make_spec
+from tests.core.launcher.test_podman import as_account
 from tests.support.wait import poll_until
 
 ID = "4fca9b94" * 8
@@ -96,41 +99,45 @@ def command_lines() -> list[bytes]:
     return [line for line in found if line.startswith(b"conmon\0")]
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_killed_start_leaves_nothing(podman_root, image_python, tmp_path, seed):
-    """Whenever ``podman run`` is killed: after the clean-up by name no process is left, and the name is free."""
-    launcher = PodmanLauncher(env=podman_root.env, clock=CLOCK)
-    spec = make_spec(tmp_path, image=image_python)
+def kill_a_start(launcher: PodmanLauncher, env: dict[str, str], spec: LaunchSpec, seconds: float) -> None:
+    """Start the container of an attempt as a worker does, and kill ``podman run`` so long after conmon is there."""
     view = container_view(spec)
     control.prepare(spec, view, job_environment(spec, view))
-    shutil.copyfile(f"{os.path.dirname(control.__file__)}/init.py", spec.folder / "init")
+    shutil.copyfile(Path(control.__file__).with_name("init.py"), spec.folder / "init")
     host = launcher.check()
     argv = podman_run_argv(
         spec,
-        image=image_python,
-        rootless=False,
+        image=spec.image,
+        rootless=host.rootless,
         user="65534:65534",
         init="python",
         enforceable=host.enforceable,
     )
     process = subprocess.Popen(
         ["podman", *argv],
-        env=podman_root.env,
+        env=env,
+        cwd="/",
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    # From the moment on in which conmon is there the kill may come at any time.
-    poll_until(
-        lambda: (
-            process.poll() is not None
-            or any(stray.kind == "conmon" for stray in strays.find(lambda other: other == spec.name))
-        ),
-        "conmon",
-    )
-    time.sleep(random.Random(seed).uniform(0, 0.1))
+
+    def begun() -> bool:
+        found = strays.find(lambda other: other == spec.name)
+        return process.poll() is not None or any(stray.kind == "conmon" for stray in found)
+
+    poll_until(begun, "conmon")
+    time.sleep(seconds)
     process.kill()
     process.wait()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_killed_start_leaves_nothing(podman_root, image_python, tmp_path, seed):
+    """Whenever ``podman run`` is killed: after the clean-up by name no process is left, and the name is free."""
+    launcher = PodmanLauncher(env=podman_root.env, clock=CLOCK)
+    spec = make_spec(tmp_path, image=image_python)
+    kill_a_start(launcher, podman_root.env, spec, random.Random(seed).uniform(0, 0.1))
     launcher.clean(spec.name, spec.folder, spec.checkpoint)
 
     assert launcher.leftovers(tmp_path / "jobs") == []
@@ -140,3 +147,25 @@ def test_a_killed_start_leaves_nothing(podman_root, image_python, tmp_path, seed
     assert launcher.leftovers(tmp_path / "other") == []
     launcher.clean(launched, spec.folder, spec.checkpoint)
     poll_until(lambda: launcher.leftovers(tmp_path / "jobs") == [], "conmon ends by itself")
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.05])
+def test_rootless(rootless, rootless_python, seconds):
+    """Without root the same, by the account itself."""
+    base = rootless.home / f"strays-{uuid.uuid4().hex}"
+
+    def job():
+        launcher = PodmanLauncher(env=rootless.podman.env, clock=CLOCK, limits="best-effort")
+        spec = make_spec(base, image=rootless_python, limits="best-effort")
+        kill_a_start(launcher, rootless.podman.env, spec, seconds)
+        seen = launcher.leftovers(base / "jobs") == [Leftover(7, 2, spec.name)]
+        launcher.clean(spec.name, spec.folder, spec.checkpoint)
+        left = [*launcher.leftovers(base / "jobs"), *strays.find(lambda other: other == spec.name)]
+        return seen, left
+
+    base.mkdir()
+    rootless.own(base)
+    try:
+        assert as_account(rootless, job) == str((True, []))
+    finally:
+        shutil.rmtree(base)
