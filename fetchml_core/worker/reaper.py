@@ -15,8 +15,8 @@ from fetchml_core.launcher.base import Launcher
 from fetchml_core.launcher.spec import Leftover
 from fetchml_core.service.host import Host
 
-EVERY_S = 600.0
-"""How often it looks when nothing went wrong: Podman's answer costs a tenth of a second of a core."""
+EVERY_S = 60.0
+"""How often it looks when nothing went wrong: Podman's answer takes some 30 ms, too much for every change of the queue."""
 AGAIN_S = 10.0
 """How soon it looks again after something could not be removed."""
 
