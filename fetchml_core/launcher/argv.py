@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from .gpus import Grant
 from .spec import CHECKPOINT, CONTROL, INIT, LaunchSpec, queue_tag
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ INIT_COMMANDS: dict[InitKind, tuple[str, ...]] = {
     "python": ("python3", "-I", "-S", "-B", INIT, CONTROL),
     "sh": ("sh", INIT, CONTROL),
 }
+_NO_GPUS = Grant()
 _INIT_LOG_SIZE = "64kb"
 _MIN_SHM = 64 << 20
 _MASKED = (
@@ -29,7 +31,14 @@ _MASKED = (
 
 
 def podman_run_argv(
-    spec: LaunchSpec, *, image: str, rootless: bool, user: str, init: InitKind, enforceable: Collection[str]
+    spec: LaunchSpec,
+    *,
+    image: str,
+    rootless: bool,
+    user: str,
+    init: InitKind,
+    enforceable: Collection[str],
+    given: Grant = _NO_GPUS,
 ) -> list[str]:
     """Return the arguments after ``podman`` that start one attempt, waiting for its go.
 
@@ -41,6 +50,7 @@ def podman_run_argv(
         init: Which init the image can run.
         enforceable: Those of `spec.LIMITS` that this host can enforce; the others are left out, for Podman
             would warn at each start and ignore them.
+        given: The attempt's GPUs.
     """
     program, *arguments = INIT_COMMANDS[init]
     return [
@@ -56,6 +66,7 @@ def podman_run_argv(
         *_sandbox(spec),
         "--userns=keep-id" if rootless else f"--user={user}",
         *_limits(spec, enforceable),
+        *_gpus(given, rootless=rootless),
         *_volumes(spec),
         "--log-driver=k8s-file",
         f"--log-opt=path={spec.folder}/init.log",
@@ -98,6 +109,17 @@ def _limits(spec: LaunchSpec, enforceable: Collection[str]) -> list[str]:
         "pids": [f"--pids-limit={spec.pids_limit}"],
     }
     return [flag for limit, words in flags.items() if limit in enforceable for flag in words]
+
+
+def _gpus(given: Grant, *, rootless: bool) -> list[str]:
+    """The devices; and against NVIDIA's older hook, which obeys a variable of the image, the word that gives nothing."""
+    if not given.groups:
+        groups = []
+    elif rootless:
+        groups = ["--group-add=keep-groups"]  # the account's own; no other can be named
+    else:
+        groups = [f"--group-add={group}" for group in given.groups]
+    return ["--env=NVIDIA_VISIBLE_DEVICES=void", *[f"--device={word}" for word in given.devices], *groups]
 
 
 def _volumes(spec: LaunchSpec) -> list[str]:

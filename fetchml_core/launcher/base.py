@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .record import ExitRecord
-    from .spec import Capabilities, Launched, LaunchSpec
+    from .spec import Capabilities, Launched, LaunchSpec, Leftover
 
 
 class Launcher(Protocol):
@@ -30,9 +30,9 @@ class Launcher(Protocol):
         """
 
     def launch(self, spec: LaunchSpec) -> Launched:
-        """Start the init of an attempt and prove its sandbox; nothing of the job runs yet. Takes up to two minutes.
+        """Start the init of an attempt and prove its sandbox; nothing of the job runs yet.
 
-        Not idempotent: for an attempt whose launch was cut short, call `clean` with its name first. When it
+        Takes up to two minutes, with GPUs up to three. Not idempotent: for an attempt whose launch was cut short, call `clean` with its name first. When it
         raises, nothing of the attempt is left but its folders.
 
         Raises:
@@ -76,7 +76,19 @@ class Launcher(Protocol):
             HostError: ``damaged-record``, ``damaged-file``.
         """
 
-    def clean(self, launched: Launched | str, folder: Path, checkpoint: Path) -> None:
+    def leftovers(self, jobs: Path) -> list[Leftover]:
+        """Find every attempt of which a process or a container is there, running or not, whoever launched it.
+
+        Takes up to a minute. Nothing of another base is ever among them.
+
+        Args:
+            jobs: The folder in which the attempts' folders lie, as ``<id>/<attempt>``.
+
+        Raises:
+            HostError: this could not be found out.
+        """
+
+    def clean(self, launched: Launched | str, folder: Path, checkpoint: Path | None) -> None:
         """Kill what is left of an attempt, remove its container, and take its folders back; idempotent.
 
         Afterwards the account can read and remove everything the job wrote.
@@ -84,7 +96,7 @@ class Launcher(Protocol):
         Args:
             launched: What `launch` returned, or the name of a container (`LaunchSpec.name`) whose launch was cut short.
             folder: The attempt's folder.
-            checkpoint: The job's checkpoint folder.
+            checkpoint: The job's checkpoint folder; None where another attempt of the job may use it.
 
         Raises:
             HostError: ``cannot-clean`` when something of the attempt still lives; call it again later.

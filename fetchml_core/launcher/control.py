@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 from fetchml_core.errors import HostError, explain_os_error
 from fetchml_core.fsio import make_folder, replace_file, write_all
 
+from .gpus import Grant
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -25,12 +27,13 @@ if TYPE_CHECKING:
     from .spec import LaunchSpec
 
 VERSION = 1
+_NO_GPUS = Grant()
 GO_TIMEOUT = 300
 """Seconds after which an init that nobody told to go ends by itself: its worker is gone."""
 
 
-def prepare(spec: LaunchSpec, view: JobView, environment: dict[str, str]) -> None:
-    """Write the control folder.
+def prepare(spec: LaunchSpec, view: JobView, environment: dict[str, str], given: Grant = _NO_GPUS) -> None:
+    """Write the control folder; *given* are the attempt's GPUs.
 
     Raises:
         HostError: ``disk-full`` and the like.
@@ -44,11 +47,13 @@ def prepare(spec: LaunchSpec, view: JobView, environment: dict[str, str]) -> Non
         "env": environment,
         "log_limit": spec.log_limit,
         "go_timeout": GO_TIMEOUT,
+        "gpu_files": list(given.files),
+        "cuda": given.cuda,
     }
     try:
         make_folder(spec.control)
         replace_file(spec.control / "spec.json", json.dumps(data).encode("ascii"))
-        script = shell_spec(spec, view, environment)
+        script = shell_spec(spec, view, environment, given)
         replace_file(spec.control / "spec.sh", script.encode("utf-8", "surrogateescape"))
         for name in ("go", "out"):
             with contextlib.suppress(FileExistsError):
@@ -57,7 +62,7 @@ def prepare(spec: LaunchSpec, view: JobView, environment: dict[str, str]) -> Non
         raise explain_os_error(error, "prepare the job's control folder") from error
 
 
-def shell_spec(spec: LaunchSpec, view: JobView, environment: dict[str, str]) -> str:
+def shell_spec(spec: LaunchSpec, view: JobView, environment: dict[str, str], given: Grant = _NO_GPUS) -> str:
     """Return what `init.sh` reads: assignments, and the command as a function; every word is quoted."""
     place = f"{view.workspace}/{spec.cwd}"
     variables = [shlex.quote(f"{name}={value}") for name, value in environment.items()]
@@ -68,6 +73,7 @@ def shell_spec(spec: LaunchSpec, view: JobView, environment: dict[str, str]) -> 
     command = " ".join([*variables, *guard, *map(shlex.quote, spec.argv)])
     return (
         f"version={VERSION}\nattempt={spec.attempt}\nlog_limit={spec.log_limit}\ngo_timeout={GO_TIMEOUT}\n"
+        f"gpu_files={shlex.quote(' '.join(given.files))}\n"
         f"run_job() {{\n    cd {shlex.quote(place)} || exit 127\n    exec setsid env -i {command}\n}}\n"
     )
 

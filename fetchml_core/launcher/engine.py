@@ -51,12 +51,13 @@ class Engine:
     env: Mapping[str, str]
     program: str = "podman"
 
-    def run(self, arguments: Sequence[str], *, timeout: float = TIMEOUT) -> Answer:
+    def run(self, arguments: Sequence[str], *, timeout: float = TIMEOUT, program: str = "") -> Answer:
         """Run Podman and return what it said, whatever its exit status.
 
         Args:
             arguments: What comes after ``podman``.
             timeout: Seconds after which it is killed.
+            program: Another program in its place, such as its runtime.
 
         Raises:
             HostError: ``podman-missing``, or ``podman-hangs`` when the time ran out.
@@ -64,7 +65,7 @@ class Engine:
         env = {name: value for name, value in self.env.items() if name not in _DROPPED}
         try:
             process = subprocess.Popen(
-                [self.program, *arguments],
+                [program or self.program, *arguments],
                 env=env,
                 cwd="/",
                 stdin=subprocess.DEVNULL,
@@ -141,7 +142,14 @@ def capabilities(info: dict[str, dict[str, object]]) -> Capabilities:
         not_enforced=tuple(limit for limit in LIMITS if limit not in enforceable),
         reasons=reasons,
         image_index=_image_index(info.get("store") or {}),
+        runtime=_runtime(host.get("ociRuntime")),
     )
+
+
+def _runtime(said: object) -> str:
+    """Return the path of the program that Podman runs containers with, empty where it does not say."""
+    path = said.get("path") if isinstance(said, dict) else None
+    return path if isinstance(path, str) and path.startswith("/") else ""
 
 
 def _image_index(store: dict[str, object]) -> str:

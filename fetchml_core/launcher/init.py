@@ -6,7 +6,10 @@ Python 3.6 or newer; `init.sh` is its twin for images without Python. Called as 
 folder, shared with the worker. Formats, all in that folder:
 
     name          written by  content
-    spec.json     worker      version, attempt, argv, cwd, env, log_limit, go_timeout, tracking (see below)
+    spec.json     worker      version, attempt, argv, cwd, env, log_limit, go_timeout, gpu_files, cuda
+    gpus.json     init        for an attempt with GPUs, before it waits for the go: files, each device file that one of
+                              gpu_files matches to why it does not open ("" where it does); cuda, {count, problem},
+                              null where it is not to be asked or cannot be
     go            worker      a FIFO; the word `go` runs the job, anything else ends the init, so does go_timeout
     started       init        {"attempt", "started"}: written after the go and before the job
     log           init        the first half of log_limit of the output, append-only
@@ -36,6 +39,7 @@ RECORD_SIZE = (
     4096  # reserved before the job starts, so that a disk filled by the job can still take the record
 )
 KEPT_PARTS = 4
+CUDA_TIMEOUT = 60  # seconds; a driver that has to wake eight cards needs half of it
 LAST_OUTPUT = 10.0  # seconds to wait, after the end, for what could not be killed
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -213,6 +217,98 @@ class Signals:
             return list(os.read(self.reader, 4096))
         except BlockingIOError:
             return []
+
+
+def open_problem(path):
+    """Return why a device file does not open, empty where it does."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))
+    except OSError as error:
+        return "%s (errno %d)" % (error.strerror, error.errno)
+    return ""
+
+
+def cuda_answer():
+    """Load the driver and ask it, in the process of `ask_cuda`."""
+    try:
+        import ctypes
+
+        driver = ctypes.CDLL("libcuda.so.1")
+        number = ctypes.c_int(0)
+        for name, arguments in (("cuInit", (0,)), ("cuDeviceGetCount", (ctypes.byref(number),))):
+            result = getattr(driver, name)(*arguments)
+            if result != 0:
+                return {"count": 0, "problem": "%s gave CUDA error %d" % (name, result)}
+    except ImportError:
+        return None
+    except OSError as error:
+        # Of glibc and of musl: there is none, which is not the same as one that does not load.
+        absent = ("libcuda.so.1: cannot open shared object file: No such", "library libcuda.so.1: No such")
+        if any(words in str(error) for words in absent):
+            return None
+        return {"count": 0, "problem": "libcuda.so.1 cannot be loaded: %s" % error}
+    except AttributeError as error:
+        return {"count": 0, "problem": "libcuda.so.1 is no CUDA driver: %s" % error}
+    return {"count": number.value, "problem": ""}
+
+
+def ask_cuda(tree, env):
+    """Return what CUDA says, asked in a process of its own: a driver that was loaded stays, and may take it along.
+
+    With the job's variables, for what finds the driver here has to find it there.
+    """
+    parent = os.getpid()
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            tree.in_child(parent)
+            os.dup2(writer, 1)
+            argv = [sys.executable, "-I", "-S", "-B", os.path.abspath(__file__), "--cuda"]
+            os.execve(argv[0], argv, env)
+        finally:
+            os._exit(1)
+    os.close(writer)
+    ended, status = wait_for(pid, CUDA_TIMEOUT)
+    if not ended:
+        os.kill(pid, signal.SIGKILL)
+        wait_for(pid, 1)  # the kernel may hold it
+    answer = os.read(reader, 4096)  # far less than a pipe takes; empty where the child died
+    os.close(reader)
+    if not ended:
+        return {"count": 0, "problem": "CUDA gave no answer in %d s" % CUDA_TIMEOUT}
+    if not answer:
+        return {"count": 0, "problem": "CUDA ended its process (wait status %d)" % status}
+    return json.loads(answer.decode())
+
+
+def cuda_variables(env, in_container):
+    """Return the variables of the process that asks CUDA."""
+    if not in_container:
+        visible = env.get("CUDA_VISIBLE_DEVICES")
+        return dict(os.environ, CUDA_VISIBLE_DEVICES=visible) if visible else dict(os.environ)
+    # All that is there is the job's, so that its own choice among them does not matter here.
+    return {to_bytes(name): to_bytes(env[name]) for name in env if name != "CUDA_VISIBLE_DEVICES"}
+
+
+def wait_for(pid, seconds):
+    """Wait for a child; return whether it ended, and its status."""
+    deadline = time.monotonic() + seconds
+    while True:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended or time.monotonic() > deadline:
+            return bool(ended), status
+        time.sleep(0.01)
+
+
+def report_gpus(folder, spec, tree):
+    """Write gpus.json."""
+    import glob
+
+    paths = sorted({path for pattern in spec["gpu_files"] for path in glob.glob(pattern)})
+    files = {path: open_problem(path) for path in paths if not os.path.isdir(path)}
+    cuda = ask_cuda(tree, cuda_variables(spec["env"], os.getpid() == 1)) if spec["cuda"] else None
+    write_file(os.path.join(folder, "gpus.json"), json.dumps({"files": files, "cuda": cuda}).encode())
 
 
 def wait_for_go(folder, signals, limit):
@@ -399,6 +495,8 @@ def main(folder):
         spec = json.loads(file.read().decode())
     init = Init(folder, spec, signals)
     record_fd = reserve_record(folder)
+    if spec["gpu_files"] or spec["cuda"]:
+        report_gpus(folder, spec, init.tree)
     told, go = wait_for_go(folder, signals, spec["go_timeout"])
     if not told:
         return 0
@@ -425,6 +523,9 @@ def detach():
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--cuda"]:
+        print(json.dumps(cuda_answer()))
+        sys.exit(0)
     if sys.argv[2:] == ["--detach"]:
         detach()
     sys.exit(main(sys.argv[1]))

@@ -7,10 +7,11 @@
 # * out: a FIFO, made by the worker, that carries the output to the pump.
 # * A file of the log ends at a read, so it may be a little longer than its share (dd can count reads only).
 # * SIGINT is passed on as SIGTERM: a shell starts background jobs with SIGINT ignored, and cannot undo that.
+# * Of GPUs it opens the device files; a shell cannot ask CUDA.
 # * An exit code from 129 to 192 is recorded as a signal: a shell cannot tell them apart. max_rss is not known.
 
 control=$1
-. "$control/spec.sh"  # version, attempt, log_limit, go_timeout, run_job
+. "$control/spec.sh"  # version, attempt, log_limit, go_timeout, gpu_files, run_job
 umask 077
 
 # Kill every process but this one, the pump and the pump's child. Builtins only: at the pids limit nothing can fork.
@@ -90,6 +91,18 @@ measure_log() {
     log_dropped=$((log_bytes - kept))
 }
 
+report_gpus() {
+    found=
+    for file in $gpu_files; do
+        [ -e "$file" ] && [ ! -d "$file" ] || continue
+        problem=
+        (: <>"$file") 2>/dev/null || problem="it cannot be opened"
+        found="$found${found:+, }\"$file\": \"$problem\""
+    done
+    printf '{"files": {%s}, "cuda": null}\n' "$found" >"$control/gpus.json.tmp" &&
+        mv "$control/gpus.json.tmp" "$control/gpus.json"
+}
+
 wait_for_go() {
     exec 3<>"$control/go"
     trap 'exit 0' TERM INT QUIT
@@ -131,6 +144,7 @@ write_record() {
     sync "$control" 2>/dev/null || sync
 }
 
+[ -z "$gpu_files" ] || report_gpus
 wait_for_go
 oom_kills
 kills_before=$kills

@@ -18,14 +18,17 @@ from typing import TYPE_CHECKING, Literal
 from fetchml_core.errors import ConfigError, HostError, explain_os_error
 from fetchml_core.fsio import read_plain_file
 
-from . import control, evidence, handover
+from . import control, evidence, handover, strays
 from .argv import InitKind, podman_run_argv
 from .by_init import ByInit
 from .engine import Answer, Engine, printable
 from .environment import container_view, job_environment
+from .gpus import CUDA, FENCED, Grant, grant, not_resolved
+from .gpus import prove as prove_gpus
+from .images import Images
 from .proof import Expected, prove
 from .seccomp import CheckedProfile, check_profile
-from .spec import Capabilities, Launched, LaunchSpec, check_host_path
+from .spec import Capabilities, Launched, LaunchSpec, Leftover, check_host_path, name_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +38,8 @@ if TYPE_CHECKING:
 SANDBOX = ("seccomp", "no-new-privileges", "no-capabilities", "read-only-root", "own-ipc")
 DEFAULT_USER = "65534:65534"
 _READY_TIMEOUT = 30.0
-_Stamp = tuple[int, int, int]
+_GPU_TIMEOUT = 70.0  # above what the init gives CUDA for an answer
+_REMOVALS = 5  # Podman refuses for a moment when a container has just ended, 8 times of 60
 _INIT_FILES: dict[InitKind, str] = {"python": "init.py", "sh": "init.sh"}
 
 
@@ -66,9 +70,7 @@ class PodmanLauncher(ByInit):
         self._uid, self._gid = _parse_user(user)
         self._capabilities: Capabilities | None = None
         self._inits: dict[str, InitKind] = {}  # image id -> the init it can run
-        self._images: dict[
-            str, tuple[_Stamp | None, tuple[str, str]]
-        ] = {}  # name -> when asked, id and digest
+        self._images = Images(self._engine)
 
     def check(self) -> Capabilities:
         """See `base.Launcher.check`."""
@@ -77,21 +79,26 @@ class PodmanLauncher(ByInit):
         return found
 
     def launch(self, spec: LaunchSpec) -> Launched:
-        """See `base.Launcher.launch`; also ``image-missing``, ``image-has-no-init``, ``sandbox-not-proven``."""
+        """See `base.Launcher.launch`; also ``image-missing``, ``image-has-no-init``, ``sandbox-not-proven``.
+
+        For GPUs: ``gpu-not-available`` where the container cannot be given them, ``gpu-not-usable`` where its init
+        could not use them.
+        """
         host = self._capabilities or self._engine.check()
         self._capabilities = host
         _require_limits(host, spec.limits)
         profile = check_profile(spec.seccomp_profile)
         check_host_path(profile.path)
-        image, digest = self._find_image(spec.image, host)
+        image, digest = self._images.find(spec.image, host.image_index)
+        given = grant(spec.gpus)
         view = container_view(spec)
-        control.prepare(spec, view, job_environment(spec, view))
+        control.prepare(spec, view, job_environment(spec, view), given)
         try:
             if not host.rootless:
                 folders = (spec.folder / "workspace", spec.folder / "results", spec.checkpoint, spec.control)
                 handover.give(folders, self._uid, self._gid)
-            pid = self._start(spec, image, host)
-            return self._prove(spec, host, profile, pid, digest)
+            pid = self._start(spec, image, host, given)
+            return self._prove(spec, host, profile, pid, digest, given)
         except BaseException as error:
             if getattr(error, "code", "") != "container-exists":  # that one is not ours to remove
                 self._discard(spec)
@@ -99,19 +106,46 @@ class PodmanLauncher(ByInit):
                 raise explain_os_error(error, "launch the job") from error
             raise
 
-    def clean(self, launched: Launched | str, folder: Path, checkpoint: Path) -> None:
+    def leftovers(self, jobs: Path) -> list[Leftover]:
+        """See `base.Launcher.leftovers`: by the containers' names, in Podman's records and in those of its storage."""
+        pattern = re.compile(re.escape(name_prefix(jobs)) + r"([1-9]\d{0,14})-([1-9]\d{0,8})", re.ASCII)
+        # First the processes: a container that is made meanwhile is then in the answer.
+        names = {stray.name for stray in strays.find(lambda name: pattern.fullmatch(name) is not None)}
+        answer = self._engine.run(["ps", "--all", "--external", "--format={{.Names}}"])
+        if answer.status != 0:
+            raise HostError("podman-failed", "Podman cannot list containers", context=answer.errors)
+        names.update(answer.output.split())
+        found = [(match, name) for name in names if (match := pattern.fullmatch(name))]
+        return sorted(Leftover(int(match[1]), int(match[2]), name) for match, name in found)
+
+    def clean(self, launched: Launched | str, folder: Path, checkpoint: Path | None) -> None:
         """See `base.Launcher.clean`."""
         name = launched if isinstance(launched, str) else launched.name
         if isinstance(launched, Launched) and evidence.send_signal(launched, 9):
             evidence.wait_end(launched, 5.0)
-        self._remove(name)
+        if isinstance(launched, str):
+            self._remove_cut_short(name)
+        else:
+            self._remove(name)
         if isinstance(launched, Launched) and evidence.is_alive(launched):
             raise HostError("cannot-clean", "the job's container cannot be killed", context=name)
         self._take_back(folder, checkpoint)
 
+    def _remove_cut_short(self, name: str) -> None:
+        """Remove a container whose launch was cut short, with what runs of it without Podman's knowledge."""
+        host = self._capabilities or self._engine.check()
+        strays.end_runs(name, self._clock)  # one that a dead worker left would make the container anew
+        self._remove(name)
+        strays.end_rest(name, self._engine, self._clock, host.runtime)
+        self._remove(name)  # what was still being made when it was first looked for
+
     def _remove(self, name: str) -> None:
-        answer = self._engine.run(["rm", "--force", "--ignore", "--volumes", "--", name])
-        if answer.status != 0:
+        for _ in range(_REMOVALS):
+            answer = self._engine.run(["rm", "--force", "--ignore", "--volumes", "--", name])
+            if answer.status == 0:
+                break
+            self._clock.sleep(0.2)
+        else:
             raise HostError(
                 "cannot-clean",
                 "a container could not be removed",
@@ -119,33 +153,16 @@ class PodmanLauncher(ByInit):
                 hint=f"podman rm -f {name}",
             )
 
-    def _take_back(self, folder: Path, checkpoint: Path) -> None:
+    def _take_back(self, folder: Path, checkpoint: Path | None) -> None:
         folders = [folder / name for name in ("workspace", "results", "control")]
-        handover.take_back([*folders, checkpoint], os.getuid(), os.getgid(), change_owner=os.geteuid() == 0)
+        handover.take_back(
+            [*folders, *([checkpoint] if checkpoint else [])],
+            os.getuid(),
+            os.getgid(),
+            change_owner=os.geteuid() == 0,
+        )
 
-    def _find_image(self, name: str, host: Capabilities) -> tuple[str, str]:
-        """Return id and digest of an image; nothing is ever pulled. Asked again once anything in the store changed."""
-        stamp = _stamp(host.image_index)  # before the question: a change in between is seen the next time
-        known = self._images.get(name)
-        if known is None or stamp is None or known[0] != stamp:
-            known = self._images[name] = (stamp, self._ask_for_image(name))
-        return known[1]
-
-    def _ask_for_image(self, name: str) -> tuple[str, str]:
-        answer = self._engine.run(["image", "inspect", "--format={{.Id}} {{.Digest}}", "--", name])
-        words = answer.output.split()
-        if answer.status == 0 and words and re.fullmatch(r"[0-9a-f]{12,}", words[0]):
-            return words[0], words[1] if len(words) > 1 else ""
-        if "image not known" in answer.errors or "no such image" in answer.errors:
-            raise HostError(
-                "image-missing",
-                "this host does not have the image",
-                context=name,
-                hint=f"on the host: podman pull {name}",
-            )
-        raise HostError("podman-failed", "Podman cannot look the image up", context=answer.errors)
-
-    def _start(self, spec: LaunchSpec, image: str, host: Capabilities) -> int:
+    def _start(self, spec: LaunchSpec, image: str, host: Capabilities, given: Grant) -> int:
         """Start the container with the init its image can run; return its PID 1 once that waits for the go."""
         for kind in self._candidates(image):
             init = spec.folder / "init"
@@ -159,6 +176,7 @@ class PodmanLauncher(ByInit):
                 user=self._user,
                 init=kind,
                 enforceable=host.enforceable,
+                given=given,
             )
             answer = self._engine.run(argv)
             if answer.status == 0:
@@ -182,7 +200,8 @@ class PodmanLauncher(ByInit):
     def _wait_ready(self, spec: LaunchSpec) -> int:
         """Wait until PID 1 is our init and waits itself; what runs before that is the container runtime."""
         pid = int(read_plain_file(spec.folder / "pid", limit=32).strip() or b"0")
-        end = self._clock.boot().seconds + _READY_TIMEOUT
+        seconds = _READY_TIMEOUT + (_GPU_TIMEOUT if spec.gpus else 0)
+        end = self._clock.boot().seconds + seconds
         while not control.is_ready(spec.folder):
             stat = evidence.read_stat(pid)
             if stat is None or stat.state in "ZX":
@@ -193,12 +212,18 @@ class PodmanLauncher(ByInit):
                     hint="podman info",
                 )
             if self._clock.boot().seconds > end:
-                raise HostError("init-failed", f"the job's init was not ready in {_READY_TIMEOUT:.0f} s")
+                raise HostError("init-failed", f"the job's init was not ready in {seconds:.0f} s")
             self._clock.sleep(0.005)
         return pid
 
     def _prove(
-        self, spec: LaunchSpec, host: Capabilities, profile: CheckedProfile, pid: int, digest: str
+        self,
+        spec: LaunchSpec,
+        host: Capabilities,
+        profile: CheckedProfile,
+        pid: int,
+        digest: str,
+        given: Grant,
     ) -> Launched:
         stat = evidence.read_stat(pid)
         pids_limit = spec.pids_limit if "pids" in host.enforceable else None
@@ -212,34 +237,29 @@ class PodmanLauncher(ByInit):
                 hint="ml doctor",
             )
         network = ("no-network",) if spec.network == "none" else ()
+        fenced = (FENCED,) if spec.gpus else ()
+        asked = bool(spec.gpus) and prove_gpus(spec.control, spec.gpus, given)
+        unasked = (CUDA,) if given.cuda and not asked else ()
         return Launched(
             launcher="podman",
             pid=pid,
             start_ticks=stat.start_ticks,
             name=spec.name,
             image_digest=digest,
-            enforced=(*SANDBOX, *network, *host.enforceable),
-            not_enforced=host.not_enforced,
+            enforced=(*SANDBOX, *network, *fenced, *((CUDA,) if asked else ()), *host.enforceable),
+            not_enforced=(*host.not_enforced, *unasked),
             cgroup=evidence.memory_cgroup(pid) if "memory" in host.enforceable else "",
             profile_sha256=profile.sha256,
             cpus=spec.cpus if "cpus" in host.enforceable else 0.0,
             memory=spec.memory if "memory" in host.enforceable else 0,
             boot_id=self._clock.boot().boot_id,
+            gpus=spec.gpus,
         )
 
     def _discard(self, spec: LaunchSpec) -> None:
         """Undo a launch that failed; the failure itself is what the caller hears of."""
         with contextlib.suppress(HostError):
             self.clean(spec.name, spec.folder, spec.checkpoint)
-
-
-def _stamp(path: str) -> _Stamp | None:
-    """Return what changes when the file does, None where it cannot be looked at."""
-    try:
-        found = os.stat(path)  # noqa: PTH116 - an empty path has no Path
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _parse_user(user: str) -> tuple[int, int]:
@@ -276,6 +296,8 @@ def _start_error(spec: LaunchSpec, answer: Answer) -> HostError:
             context=spec.name,
             hint=f"podman rm -f {spec.name}",
         )
+    if spec.gpus and "unresolvable CDI" in answer.errors:
+        return not_resolved(spec.gpus)
     return HostError("podman-failed", "Podman could not start the container", context=answer.errors)
 
 

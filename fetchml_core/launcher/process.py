@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,10 +24,11 @@ from . import control, evidence, handover
 from .by_init import ByInit, kill_init
 from .engine import printable
 from .environment import host_view, job_environment
-from .spec import LIMITS, Capabilities, Launched, LaunchSpec
+from .gpus import CUDA, FENCED, grant_on_host, prove, visible_variables
+from .spec import LIMITS, Capabilities, Launched, LaunchSpec, Leftover
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from fetchml_core.clock import Clock
 
@@ -44,6 +46,7 @@ _LOST = (
     "and use all memory and cores"
 )
 _READY_TIMEOUT = 30.0
+_GPU_TIMEOUT = 70.0  # above what the init gives CUDA for an answer
 _SWEEPS = 50
 _DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 
@@ -71,9 +74,12 @@ class ProcessLauncher(ByInit):
         )
 
     def launch(self, spec: LaunchSpec) -> Launched:
-        """See `base.Launcher.launch`."""
+        """See `base.Launcher.launch`; for GPUs also ``gpu-not-available`` and ``gpu-not-usable``."""
+        given = grant_on_host(spec.gpus)
         view = host_view(spec)
-        control.prepare(spec, view, job_environment(spec, view, path=self._env.get("PATH") or _DEFAULT_PATH))
+        environment = job_environment(spec, view, path=self._env.get("PATH") or _DEFAULT_PATH)
+        # Last, for here a choice of the user's own would be one among everybody's GPUs.
+        control.prepare(spec, view, environment | visible_variables(spec.gpus), given)
         try:
             make_folder(Path(view.home))
             pid = self._start(spec)
@@ -84,20 +90,42 @@ class ProcessLauncher(ByInit):
             launcher="process",
             pid=pid,
             start_ticks=stat.start_ticks if stat else 0,
-            not_enforced=NOT_SANDBOXED,
+            enforced=(CUDA,) if given.cuda else (),
+            not_enforced=(*NOT_SANDBOXED, FENCED) if spec.gpus else NOT_SANDBOXED,
             boot_id=self._clock.boot().boot_id,
+            gpus=spec.gpus,
         )
         self._wait_ready(spec, launched)
+        if spec.gpus:
+            try:
+                prove(spec.control, spec.gpus, given)
+            except HostError:
+                kill_init(launched, grace=1.0)
+                raise
         return launched
 
-    def clean(self, launched: Launched | str, folder: Path, checkpoint: Path) -> None:
+    def leftovers(self, jobs: Path) -> list[Leftover]:
+        """See `base.Launcher.leftovers`: by the variable that names an attempt's folder."""
+        pattern = re.compile(
+            rb"\0FETCHML_WORKSPACE=" + re.escape(os.fsencode(jobs)) + rb"/(\d+)/(\d+)/workspace\0"
+        )
+        found = {
+            Leftover(int(match[1]), int(match[2]))
+            for _, environment in _environments()
+            if (match := pattern.search(environment))
+        }
+        return sorted(found)
+
+    def clean(self, launched: Launched | str, folder: Path, checkpoint: Path | None) -> None:
         """See `base.Launcher.clean`."""
         if isinstance(launched, Launched):
             kill_init(launched, grace=1.0)
         if not self._sweep(folder):
             raise HostError("cannot-clean", "processes of the job could not be killed", context=str(folder))
         folders = [folder / name for name in ("workspace", "results", "control", "home")]
-        handover.take_back([*folders, checkpoint], os.getuid(), os.getgid(), change_owner=False)
+        handover.take_back(
+            [*folders, *([checkpoint] if checkpoint else [])], os.getuid(), os.getgid(), change_owner=False
+        )
 
     def _start(self, spec: LaunchSpec) -> int:
         """Start the init, which leaves our session and family, and return the pid that it tells."""
@@ -121,7 +149,7 @@ class ProcessLauncher(ByInit):
         return int(done.stdout)
 
     def _wait_ready(self, spec: LaunchSpec, launched: Launched) -> None:
-        end = self._clock.boot().seconds + _READY_TIMEOUT
+        end = self._clock.boot().seconds + _READY_TIMEOUT + (_GPU_TIMEOUT if spec.gpus else 0)
         while not control.is_ready(spec.folder):
             if not evidence.is_alive(launched):
                 raise _failed(spec)
@@ -143,15 +171,17 @@ class ProcessLauncher(ByInit):
         return False
 
 
-def _processes_of(folder: Path, proc: Path = evidence.PROC) -> list[int]:
+def _processes_of(folder: Path) -> list[int]:
     marker = b"\0FETCHML_WORKSPACE=" + os.fsencode(folder / "workspace") + b"\0"
-    found = []
+    return [pid for pid, environment in _environments() if marker in environment]
+
+
+def _environments(proc: Path = evidence.PROC) -> Iterator[tuple[int, bytes]]:
+    """Yield each process with the variables it was started with, every one between two NUL characters."""
     for entry in proc.iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):  # it has just ended, or belongs to somebody else
-                if marker in b"\0" + (entry / "environ").read_bytes():
-                    found.append(int(entry.name))
-    return found
+                yield int(entry.name), b"\0" + (entry / "environ").read_bytes()
 
 
 def _failed(spec: LaunchSpec) -> HostError:

@@ -19,7 +19,7 @@ from fetchml_core.jobs.job import Launched
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Capabilities", "LaunchSpec", "Launched"]
+__all__ = ["Capabilities", "LaunchSpec", "Launched", "Leftover"]
 
 CONTROL = "/run/fetchml"
 """The control folder in a container."""
@@ -35,6 +35,7 @@ MAX_WORDS = 1 << 20
 LIMITS = ("memory", "cpus", "pids")
 """The limits a container may have, by the names they have in `Launched.enforced`."""
 
+_GPU = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,120}")
 _IMAGE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_./:@+-]{0,500}")
 
 
@@ -105,14 +106,10 @@ def _positive(_: LaunchSpec, attribute: Attribute[Any], number: Any) -> None:
         raise InputError("bad-limit", f"{attribute.name} must be above 0", context=str(number))
 
 
-def _no_gpus(_: LaunchSpec, __: Attribute[Any], gpus: tuple[str, ...]) -> None:
-    if gpus:
-        raise InputError(
-            "gpus-not-supported",
-            "GPU jobs cannot run yet: nothing here proves that a job really gets its GPU",
-            context=f"--gpus {len(gpus)}",
-            hint="submit without --gpus",
-        )
+def _gpus(_: LaunchSpec, __: Attribute[tuple[str, ...]], gpus: tuple[str, ...]) -> None:
+    for gpu in gpus:
+        if _GPU.fullmatch(gpu) is None:
+            raise HostError("gpu-not-available", "this is no name of a GPU", context=ascii(gpu)[:200])
 
 
 @frozen
@@ -137,7 +134,7 @@ class LaunchSpec:
         results: Path in the container.
         pids_limit: Limit, in processes and threads.
         log_limit: How many bytes of output are kept.
-        gpus: UUIDs of the GPUs that it gets; any is refused.
+        gpus: UUIDs of the GPUs that it is given, as in `hardware.inventory.Gpu`.
     """
 
     job_id: int = field(validator=_positive)
@@ -157,7 +154,7 @@ class LaunchSpec:
     results: str = field(default="/results", validator=_inside_path)
     pids_limit: int = field(default=PIDS_LIMIT, validator=_positive)
     log_limit: int = field(default=LOG_LIMIT, validator=_positive)
-    gpus: tuple[str, ...] = field(default=(), validator=_no_gpus)
+    gpus: tuple[str, ...] = field(default=(), validator=_gpus)
 
     @property
     def control(self) -> Path:
@@ -167,12 +164,30 @@ class LaunchSpec:
     @property
     def name(self) -> str:
         """The container's name: one per attempt, different for two queues on one host."""
-        return f"ml-{queue_tag(self.folder)}-{self.job_id}-{self.attempt}"
+        return f"{name_prefix(self.folder.parent.parent)}{self.job_id}-{self.attempt}"
+
+
+def name_prefix(jobs: Path) -> str:
+    """Return how the names of all containers begin whose attempts lie in the folder *jobs*."""
+    return f"ml-{_tag(jobs)}-"
 
 
 def queue_tag(folder: Path) -> str:
     """Return a short name of the queue that an attempt's *folder* belongs to."""
-    return hashlib.sha256(str(folder.parent.parent).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return _tag(folder.parent.parent)
+
+
+def _tag(jobs: Path) -> str:
+    return hashlib.sha256(str(jobs).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+
+
+@frozen(order=True)
+class Leftover:
+    """An attempt of which something is on the host; *name* is what `Launcher.clean` takes."""
+
+    job_id: int
+    attempt: int
+    name: str = ""
 
 
 @frozen
@@ -188,6 +203,7 @@ class Capabilities:
         not_enforced: What every job here lacks, for people to see.
         reasons: Why, a sentence each.
         image_index: File that changes whenever an image or its name does; empty where it is not known.
+        runtime: Path of the program that runs the containers, such as runc; empty where it is not known.
     """
 
     launcher: str
@@ -198,3 +214,4 @@ class Capabilities:
     not_enforced: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     image_index: str = ""
+    runtime: str = ""

@@ -58,10 +58,10 @@ class Runner(threading.Thread):
         launcher: What starts jobs here.
         job: The job, claimed.
         image: The image it runs in.
+        gpus: UUIDs of the GPUs that it is given.
         advance: Records a change of the attempt in the queue and returns the job.
         ended: Called at the very end.
         fresh: The attempt was claimed just now, so that no worker before this one can have launched it.
-        gpus: UUIDs of the GPUs that it gets.
     """
 
     def __init__(  # noqa: PLR0913 - what an attempt needs
@@ -71,11 +71,11 @@ class Runner(threading.Thread):
         job: Job,
         *,
         image: str,
+        gpus: tuple[str, ...] = (),
         advance: Callable[[Job, Change | Stop], Job],
         make_started: Callable[[Launched], Started],
         ended: Callable[[], None],
         fresh: bool,
-        gpus: tuple[str, ...] = (),
     ) -> None:
         super().__init__(name=f"job-{job.id}", daemon=True)
         self.job = job
@@ -94,6 +94,8 @@ class Runner(threading.Thread):
         self._wake_reader, self._wake_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._detach = False
         self.finished = False
+        self.trouble = False
+        """A launch or a clean-up went wrong, so that something may be left on the host."""
 
     @property
     def _attempt(self) -> Attempt:
@@ -156,6 +158,7 @@ class Runner(threading.Thread):
             return self._not_started(explain_os_error(error, "start the job"))
 
     def _not_started(self, error: FetchError) -> Outcome:
+        self.trouble = True
         self._log.error("job %d: %s", self.job.id, error)
         if self._stop_wish is not None:
             return judge(None, self._stop_wish)
@@ -179,7 +182,7 @@ class Runner(threading.Thread):
                 context=self.job.spec.image,
                 hint="submit again without --image, or make Podman work on the host",
             )
-        if len(self.gpus) < self.job.spec.resources.gpus:  # the host has lost some since it was claimed
+        if len(self.gpus) != self.job.spec.resources.gpus:  # the host has lost some since it was claimed
             raise HostError(
                 "gpu-not-available",
                 "the GPUs of this job are not there any more",
@@ -328,6 +331,7 @@ class Runner(threading.Thread):
             self._clean(self._attempt.launch or self._spec().name)
             remove_tree(self._places.workspace)
         except (FetchError, OSError) as error:
+            self.trouble = True
             self._log.error("job %d: clean-up: %s", self.job.id, error)
         change = end_of(self.job, outcome, self._host.worker.max_retries)
         while True:

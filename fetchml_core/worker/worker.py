@@ -27,6 +27,7 @@ from fetchml_core.service.room import Holding, holdings
 
 from .claim import Choice
 from .outcome import end_of, judge
+from .reaper import Reaper
 from .runner import Runner
 
 IDLE_S = 60.0
@@ -62,6 +63,7 @@ class Worker:
         self._log = logging.getLogger("fetchml")
         self._queue_lock = threading.Lock()
         self._runners: dict[int, Runner] = {}
+        self._reaper = Reaper(host, launcher, self._live)
         self._ending = False
         self._revision = -1
         self._capacity = capacity_of(host)
@@ -103,6 +105,7 @@ class Worker:
             self._take_up(jobs)
             self._claim()
             self._beat()
+            self._reaper.turn()
             self._revision = revision  # only now: what an error kept from being done is looked at again
         except FetchError as error:
             self._log.error("%s", error)
@@ -110,6 +113,8 @@ class Worker:
     def _drop_finished(self) -> None:
         for job_id, runner in list(self._runners.items()):
             if runner.finished:
+                if runner.trouble:
+                    self._reaper.ask()
                 del self._runners[job_id]
                 runner.close()
 
@@ -120,6 +125,10 @@ class Worker:
         """Return the jobs of this home that a worker, this one or another, holds."""
         queue = self._host.queue
         return [job for job in queue.jobs(HELD_BY_WORKERS) if job.home == queue.home]
+
+    def _live(self) -> set[tuple[int, int]]:
+        with self._queue_lock:
+            return {(job.id, job.attempts[-1].number) for job in self._held()}
 
     def _pass_on(self, jobs: Sequence[Job]) -> None:
         """Tell the runners of wishes to stop."""
@@ -279,6 +288,7 @@ class Worker:
             runner.detach()
         for runner in self._runners.values():
             runner.join(timeout=10)
+        self._reaper.join(10)
         self._changes.close()
         os.close(self._wake)
         self._wake = -1

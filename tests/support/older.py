@@ -30,6 +30,7 @@ SHORT = {
     "FETCHML_STRIDE": "8",
     "FETCHML_MODEL": "5",
     "FETCHML_CASES": "150",
+    "FETCHML_LAUNCH_KILLS": "3",
 }
 """Sizes of the tests that repeat something: they ask whether the code works on this Python, not whether it is right."""
 _TESTS = [

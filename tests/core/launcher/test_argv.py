@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from fetchml_core.errors import ConfigError, HostError, InputError
 from fetchml_core.launcher.argv import podman_run_argv
 from fetchml_core.launcher.environment import check_env_names, container_view, host_view, job_environment
+from fetchml_core.launcher.gpus import Grant, grant
 from fetchml_core.launcher.spec import LIMITS, LaunchSpec
 
 GOLDEN = Path(__file__).parents[2] / "data/argv"
@@ -22,6 +23,8 @@ USER = {
     "argv": ("python3", "-u", "train.py", "--privileged", "canary"),
     "env": {"TOKEN": "canary", "X": "--env-host"},
 }
+GPUS = ("GPU-11111111-2222-3333-4444-555555555555", "MIG-11111111-2222-3333-4444-666666666666")
+AMD = Grant(("/dev/kfd", "/dev/dri/renderD128"), groups=(44, 105), files=("/dev/kfd", "/dev/dri/renderD128"))
 
 
 def spec(**fields) -> LaunchSpec:
@@ -62,6 +65,9 @@ def argv(launch: LaunchSpec | None = None, **fields) -> list[str]:
         ("shell-init", argv(init="sh")),
         ("network-full", argv(spec(network="full"))),
         ("small", argv(spec(cpus=0.125, memory=16 << 20, pids_limit=64))),
+        ("gpus", argv(spec(gpus=GPUS), given=grant(GPUS))),
+        ("gpus-amd", argv(given=AMD)),
+        ("gpus-amd-rootless", argv(given=AMD, rootless=True)),
         ("own-places", argv(spec(workspace="/code", results="/out"), user="1500:1600")),
     ],
 )
@@ -96,7 +102,10 @@ def test_never(rootless):
 
     assert not {"--rm", "-t", "--tty", "-i", "--privileged", "--env-host", "--userns=host"} & set(found)
     assert "canary" not in " ".join(found)
-    assert not [word for word in found if word.startswith(("--env=", "-e", "--device"))]
+    words = [word for word in found if word.startswith(("--env=", "-e", "--device", "--group"))]
+    assert words == [
+        "--env=NVIDIA_VISIBLE_DEVICES=void"
+    ]  # against the image's own word to NVIDIA's older hook
 
 
 @pytest.mark.parametrize("path", ["/srv/a:b", "/srv/a,b", "relative", "/srv/a\nb"])
@@ -122,7 +131,7 @@ def test_folder_that_podman_would_misread(path):
         ({"memory": 0}, InputError, "bad-limit"),
         ({"cpus": -1.0}, InputError, "bad-limit"),
         ({"cpus": float("nan")}, InputError, "bad-limit"),
-        ({"gpus": ("GPU-1",)}, InputError, "gpus-not-supported"),
+        ({"gpus": ("a b",)}, HostError, "gpu-not-available"),
         ({"workspace": "/a:b"}, ConfigError, "bad-container-path"),
         ({"workspace": "/"}, ConfigError, "bad-container-path"),
         ({"results": "/a/../b"}, ConfigError, "bad-container-path"),

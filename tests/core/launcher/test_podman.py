@@ -14,8 +14,8 @@ import pytest
 from fetchml_core.errors import ConfigError, HostError
 from fetchml_core.launcher import podman as podman_module
 from fetchml_core.launcher.engine import Engine, capabilities
+from fetchml_core.launcher.images import Images
 from fetchml_core.launcher.podman import PodmanLauncher
-from fetchml_core.launcher.spec import Capabilities
 from tests.core.launcher.jobs import CLOCK, Attempt, Contract, make_spec
 
 
@@ -216,6 +216,20 @@ INFO = {
 }
 
 
+@pytest.mark.parametrize(
+    ("said", "path"),
+    [
+        ({"name": "runc", "path": "/usr/bin/runc"}, "/usr/bin/runc"),
+        ({"path": "runc"}, ""),
+        (None, ""),
+        (3, ""),
+    ],
+)
+def test_runtime(said, path):
+    """Only a plain path is taken for the program that runs the containers."""
+    assert capabilities(info() | {"host": info()["host"] | {"ociRuntime": said}}).runtime == path
+
+
 def info(**changes):
     """Return what `podman info` says, with changes."""
     host = INFO["host"] | {key: value for key, value in changes.items() if key in INFO["host"]}
@@ -337,12 +351,11 @@ def test_an_image_is_looked_up_once_until_the_store_changes(tmp_path):
     program, index = tmp_path / "podman", tmp_path / "images.json"
     program.write_text(f"#!/bin/sh\necho asked >> {tmp_path}/log\ncat {tmp_path}/answer\n")
     program.chmod(0o755)
-    launcher = PodmanLauncher(env={"PATH": "/usr/bin:/bin"}, clock=CLOCK, program=str(program))
-    host = Capabilities(launcher="podman", image_index=str(index))
+    images = Images(Engine({"PATH": "/usr/bin:/bin"}, str(program)))
 
     def look(image_id: str) -> str:
         (tmp_path / "answer").write_text(f"{image_id * 64} sha256:{image_id}\n")
-        return launcher._find_image("some:image", host)[0][0]
+        return images.find("some:image", str(index))[0][0]
 
     index.write_text("1")
     assert [look("a"), look("b")] == ["a", "a"]
@@ -356,12 +369,12 @@ def test_an_image_is_looked_up_once_until_the_store_changes(tmp_path):
 def test_moved_tag_runs_the_new_image(launcher, podman_root, image_busybox, image_python):
     """The index that Podman really keeps changes when a name is given to another image."""
     name = f"localhost/fetchml-moved-{uuid.uuid4().hex[:12]}"
-    host = launcher.check()
+    host, images = launcher.check(), Images(Engine(podman_root.env))
     found = []
     try:
         for image in (image_busybox, image_python):
             podman_root.run("tag", image, name)
-            found.append(launcher._find_image(name, host)[0])
+            found.append(images.find(name, host.image_index)[0])
     finally:
         podman_root.run("untag", name, name)  # without the second word all names of the image would go
 

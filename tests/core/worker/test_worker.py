@@ -484,7 +484,7 @@ def test_a_queue_that_cannot_be_written_now_can_be_later(world, serve, mocker):
     )
     serving.printed(job, "ready")
     full = mocker.patch(
-        "fetchml_core.queue.journal.os.fdatasync", side_effect=OSError(28, "No space left on device")
+        "fetchml_core.queue.journal.write_all_at", side_effect=OSError(28, "No space left on device")
     )
     (world.host.data.checkpoint(1) / "stop").touch()
     poll_until(lambda: full.call_count >= 2, what="two tries")
