@@ -115,6 +115,7 @@ def job_fields(job: Job, why: str = "") -> dict[str, Any]:
             "gpus": spec.resources.gpus,
         },
         "time_limit": spec.time_limit,
+        "retries": spec.retries,
         "snapshot": {
             "id": spec.snapshot,
             "files": spec.files,

@@ -15,6 +15,7 @@ _IMAGE = re.compile(
     r"[a-z0-9][a-z0-9._-]*(:[0-9]+)?(/[a-z0-9._-]+)*(:[A-Za-z0-9_.-]+)?(@sha256:[0-9a-f]{64})?", re.ASCII
 )
 _LONGEST_S = 10**9
+MAX_RETRIES = 100
 
 
 def plain_name(text: str) -> str:
@@ -52,4 +53,15 @@ def check_time(seconds: float | None, typed: str = "") -> None:
             "a job needs more time than none",
             context=f"--time {typed or f'{seconds:g}s'}",
             hint="leave --time out for no limit, or write it like 30m",
+        )
+
+
+def check_retries(number: int) -> None:
+    """Raise InputError ``bad-retries`` for a number of further tries that no job gets."""
+    if not 0 <= number <= MAX_RETRIES:
+        raise InputError(
+            "bad-retries",
+            f"a job is tried again 0 to {MAX_RETRIES} times",
+            context=f"--retries {number}",
+            hint="leave --retries out for none",
         )

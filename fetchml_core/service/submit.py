@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fetchml_core.config.worker import WorkerConfig
 from fetchml_core.errors import InputError
-from fetchml_core.jobs.checks import check_image, check_name, check_time
+from fetchml_core.jobs.checks import check_image, check_name, check_retries, check_time
 from fetchml_core.jobs.job import Job, JobSpec
 from fetchml_core.jobs.states import State
 from fetchml_core.launcher.environment import check_env_names
@@ -67,6 +67,7 @@ def check_spec(spec: JobSpec, worker: WorkerConfig) -> None:
     if not 1 <= spec.priority <= 10:
         raise InputError("bad-priority", "a priority is 1 to 10", context=str(spec.priority))
     check_time(spec.time_limit)
+    check_retries(spec.retries)
     check_image(spec.image)
     if spec.cwd.startswith("/") or {"..", "."} & set(spec.cwd.split("/")):
         raise InputError("bad-folder", "the job must start inside its tree", context=spec.cwd[:200])

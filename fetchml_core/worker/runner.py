@@ -155,7 +155,7 @@ class Runner(threading.Thread):
         self._log.error("job %d: %s", self.job.id, error)
         if self._stop_wish is not None:
             return judge(None, self._stop_wish)
-        return refused(error)
+        return refused(error, launched=self._attempt.launch is not None)
 
     def _start(self) -> Outcome:
         """Prepare, launch, prove, record, go."""

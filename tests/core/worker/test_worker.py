@@ -14,6 +14,7 @@ from attrs import evolve
 
 from fetchml_core.clock import Clock
 from fetchml_core.convert import to_data
+from fetchml_core.errors import explain_os_error
 from fetchml_core.fsio import replace_file, try_lock
 from fetchml_core.jobs.job import Launched, Lease, Stop
 from fetchml_core.jobs.states import State
@@ -22,6 +23,7 @@ from fetchml_core.launcher.process import ProcessLauncher
 from fetchml_core.queue.base import Pause, Started, Stored
 from fetchml_core.service.show import last_metrics
 from fetchml_core.service.workers import WorkerRecord, own_command, worker_alive
+from fetchml_core.worker import runner as runner_module
 from fetchml_core.worker import worker as module
 from fetchml_core.worker.main import main
 from fetchml_core.worker.runner import Runner
@@ -131,14 +133,14 @@ def test_no_more_jobs_than_slots(world, serve):
 
 
 def test_what_cannot_be_started_is_told_on_the_job(world, serve):
-    """A snapshot whose blob was damaged on the disk: the job fails with the host's error, and is not tried again."""
+    """A snapshot whose blob was damaged on the disk: its data failed, and no further try would find it mended."""
     job = world.submit()
     for blob in world.host.data.blobs.glob("??/*"):
         blob.chmod(0o600)
         blob.write_bytes(b"x" * blob.stat().st_size)
     job = serve().ended(job)
 
-    assert (job.state, job.outcome.failure) == (State.FAILED, "infrastructure")
+    assert (job.state, job.outcome.failure) == (State.FAILED, "data")
     assert job.outcome.error in {"blob-damaged", "snapshot-unknown"}
     assert len(job.attempts) == 1
 
@@ -376,6 +378,49 @@ def test_a_real_worker_is_killed_and_its_job_taken_up(world, serve):
 
 
 # --- lost attempts ---
+
+
+def test_a_failing_script_is_tried_again_so_often(world, serve):
+    """--retries 2: three tries, each with its class, and the last one's end is the job's."""
+    job = serve().ended(world.submit(argv=script(f"{RAN}; exit 3"), retries=2))
+
+    assert (job.state, runs(world, job)) == (State.FAILED, 3)
+    assert [(one.outcome.failure, one.outcome.code) for one in job.attempts] == [("code", 3)] * 3
+
+
+def test_a_try_that_succeeds_is_the_end(world, serve):
+    """The checkpoint folder tells a try that another was before it."""
+    line = f"{RAN}; [ $FETCHML_ATTEMPT = 2 ]"
+    job = serve().ended(world.submit(argv=script(line), retries=5))
+
+    assert (job.state, runs(world, job)) == (State.SUCCEEDED, 2)
+
+
+def test_a_spoilt_record_is_no_free_retry(world, serve):
+    """A job that writes nonsense in place of its exit record gets no try at the host's cost."""
+    line = f"{RAN}; rm -rf $FETCHML_STOP_FILE; c=$(dirname $FETCHML_STOP_FILE); mkdir $c/exit.json"
+    job = serve().ended(world.submit(argv=script(line)))
+
+    assert (job.state, job.outcome.failure) == (State.FAILED, "unknown")
+    assert runs(world, job) == 1
+
+
+def test_a_workspace_that_finds_no_space_is_tried_again(world, serve, mocker):
+    """The disk is full when the job starts, and not any more when it is tried again: it runs."""
+    real, calls = runner_module.materialise, []
+
+    def full_at_first(*args, **options):
+        calls.append(1)
+        if len(calls) == 1:
+            raise explain_os_error(OSError(28, "No space left on device"), "lay out the workspace")
+        real(*args, **options)
+
+    mocker.patch.object(runner_module, "materialise", full_at_first)
+    job = serve().ended(world.submit(argv=script(RAN)))
+
+    assert (job.state, runs(world, job), len(job.attempts)) == (State.SUCCEEDED, 1, 2)
+    first = job.attempts[0].outcome
+    assert (first.state, first.failure, first.error) == (State.FAILED, "infrastructure", "disk-full")
 
 
 @pytest.mark.parametrize("max_retries", [0, 2])
