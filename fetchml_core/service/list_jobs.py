@@ -35,7 +35,9 @@ def run(context: Context, request: ListRequest) -> ListReply:
         own = _own(queue, unfinished, context.identity.user)
         chosen, hidden = own[-limit:], max(0, len(own) - limit)
     pause = queue.paused()
-    why = why_queued(unfinished, worker, host.worker.slots, pause=pause, home=queue.home)
+    why = why_queued(
+        unfinished, worker, host.worker.slots, pause=pause, home=queue.home, now=host.clock.now()
+    )
     moved = (f"{why_paused(pause)} and takes no more jobs",) if pause is not None and pause.moved_to else ()
     return ListReply(
         tuple(chosen),

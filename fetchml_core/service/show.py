@@ -25,7 +25,9 @@ def run(context: Context, request: ShowRequest) -> ShowReply:
     job = select_one(context, request.select, anywhere=True)
     unfinished = queue.jobs(UNFINISHED)
     worker = heal(host, unfinished)
-    why = why_queued(unfinished, worker, host.worker.slots, pause=queue.paused(), home=queue.home)
+    why = why_queued(
+        unfinished, worker, host.worker.slots, pause=queue.paused(), home=queue.home, now=host.clock.now()
+    )
     here = job.home == queue.home
     places = host.data.attempt(job.id, job.attempt.number) if job.attempt and here else None
     return ShowReply(

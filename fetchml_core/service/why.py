@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from fetchml_core.jobs.job import Job
+from fetchml_core.jobs.retries import waits_until
 from fetchml_core.jobs.states import State
 from fetchml_core.queue.base import Pause, claim_order
+from fetchml_core.units import format_duration
 from fetchml_core.wire.messages import WorkerInfo
 
 
 def why_queued(
-    jobs: Sequence[Job], worker: WorkerInfo, slots: int, *, pause: Pause | None = None, home: str = ""
+    jobs: Sequence[Job],
+    worker: WorkerInfo,
+    slots: int,
+    *,
+    pause: Pause | None = None,
+    home: str = "",
+    now: float = 0.0,
 ) -> dict[int, str]:
     """Return the first blocker of every queued or held job, by id.
 
@@ -21,6 +30,7 @@ def why_queued(
         slots: How many jobs it runs at once.
         pause: What keeps the queue from giving out jobs.
         home: This host's name in a queue that several share.
+        now: The time, for what is tried again after a pause; 0 leaves that out.
     """
     queued = sorted((job for job in jobs if job.state is State.QUEUED), key=claim_order)
     reasons = {job.id: "held" for job in jobs if job.state is State.HELD}
@@ -29,7 +39,21 @@ def why_queued(
         return {job.id: why_paused(pause) for job in queued} | reasons
     ours = [job for job in queued if job.home == home]
     busy = [job for job in jobs if job.state.active and job.home == home]
-    return reasons | {job.id: _blocker(place, busy, worker, slots) for place, job in enumerate(ours)}
+    found = reasons | {job.id: _blocker(place, busy, worker, slots) for place, job in enumerate(ours)}
+    return found | (_pausing(ours, now) if worker.alive else {})
+
+
+def _pausing(queued: Sequence[Job], now: float) -> dict[int, str]:
+    """Return what is said of jobs that are not tried again at once, and why the last try failed."""
+    reasons = {}
+    for job in queued:
+        until = waits_until(job, now)
+        if until:
+            last = job.outcome.reason if job.outcome else ""
+            reasons[job.id] = f"tried again in {format_duration(math.ceil(until - now))}" + (
+                f" ({last})" if last else ""
+            )
+    return reasons
 
 
 def why_paused(pause: Pause) -> str:

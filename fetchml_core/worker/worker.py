@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import select
 import signal
@@ -17,6 +18,7 @@ from collections.abc import Sequence
 from fetchml_core.errors import FetchError
 from fetchml_core.fsio import try_lock
 from fetchml_core.jobs.job import Job, Launched, Lease, Outcome, Stop
+from fetchml_core.jobs.retries import waits_until
 from fetchml_core.jobs.states import ACTIVE, State
 from fetchml_core.launcher.base import Launcher
 from fetchml_core.queue.base import UNFINISHED, Beat, Change, Filter, Started
@@ -63,6 +65,7 @@ class Worker:
         self._revision = -1
         self._idle_since = host.clock.boot().seconds
         self._next_beat = 0.0
+        self._next_try = math.inf
         with contextlib.suppress(FileExistsError):
             os.mkfifo(host.base.wake, 0o600)
         # opened for both, so that the last agent's leaving is no end of file
@@ -90,6 +93,7 @@ class Worker:
     def _turn(self) -> None:
         """One look at the queue, and what follows from it."""
         self._drop_finished()
+        self._next_try = math.inf
         try:
             with self._queue_lock:
                 self._changes.clear()
@@ -150,11 +154,22 @@ class Worker:
         """Take queued jobs while there is room."""
         while len(self._runners) < self._host.worker.slots and not self._ending:
             with self._queue_lock:
-                job = self._host.queue.claim(lambda queued: queued[0] if queued else None, self._lease())
+                job = self._host.queue.claim(self._first_due, self._lease())
             if job is None:
                 return
             self._log.info("job %d: claimed, attempt %d", job.id, len(job.attempts))
             self._watch(job, fresh=True)
+
+    def _first_due(self, queued: Sequence[Job]) -> Job | None:
+        """Return the first job that need not wait for its next try; remember when the first of the others need not."""
+        now = self._host.clock.now()
+        self._next_try = math.inf
+        for job in queued:
+            until = waits_until(job, now)
+            if not until:
+                return job
+            self._next_try = min(self._next_try, until)
+        return None
 
     def _watch(self, job: Job, *, fresh: bool = False) -> None:
         runner = Runner(
@@ -242,7 +257,7 @@ class Worker:
         now, watched = self._host.clock.boot().seconds, self._changes.fileno()
         timeout = max(0.0, self._next_beat - now)
         poll_s = self._host.worker.poll_interval_seconds or (POLL_S if watched < 0 else WATCHED_S)
-        timeout = min(timeout, poll_s)
+        timeout = min(timeout, poll_s, max(0.0, self._next_try - self._host.clock.now()))
         if self._on_demand:
             timeout = min(timeout, max(0.0, self._idle_since + IDLE_S - now))
         poll = select.poll()

@@ -163,6 +163,20 @@ def test_why(jobs, worker, why):
 # --- show ---
 
 
+def test_why_a_job_that_failed_twice_waits():
+    """It says for how long and what had happened; of a host without a worker that is said first."""
+    failed = Outcome(State.FAILED, "no space left")
+    tries = tuple(Attempt(n, "box1", 0.0, outcome=failed, ended_at=100.0) for n in (1, 2))
+    jobs = [evolve(job(1), attempts=tries), job(2)]
+
+    assert why_queued(jobs, WorkerInfo(True), 2, now=105.5) == {
+        1: "tried again in 5s (no space left)",
+        2: "1 before it",
+    }
+    assert why_queued(jobs, WorkerInfo(True), 2, now=110.0)[1] == "starts next"
+    assert why_queued(jobs, WorkerInfo(False), 2, now=105.5)[1] == "no worker runs"
+
+
 def test_show_tells_where_things_lie(world):
     """A job that ran has a results folder; one that waits has a blocker instead."""
     done, wait = world.ended(), world.submit()

@@ -17,6 +17,7 @@ from fetchml_core.convert import to_data
 from fetchml_core.errors import explain_os_error
 from fetchml_core.fsio import replace_file, try_lock
 from fetchml_core.jobs.job import Launched, Lease, Stop
+from fetchml_core.jobs.retries import FIRST_S
 from fetchml_core.jobs.states import State
 from fetchml_core.launcher.evidence import read_stat
 from fetchml_core.launcher.process import ProcessLauncher
@@ -386,6 +387,29 @@ def test_a_failing_script_is_tried_again_so_often(world, serve):
 
     assert (job.state, runs(world, job)) == (State.FAILED, 3)
     assert [(one.outcome.failure, one.outcome.code) for one in job.attempts] == [("code", 3)] * 3
+
+
+class LaterClock(Clock):
+    """The machine's clocks, the wall clock so many seconds ahead."""
+
+    ahead = 0.0
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return super().now() + self.ahead
+
+
+def test_a_job_that_failed_twice_waits_and_lets_others_pass(world, serve):
+    """The worker sleeps until the pause is over, and no longer: its own next look would be an hour away."""
+    clock = LaterClock()
+    serving = serve(clock=clock, poll_s=3600)
+    job = world.submit(argv=script(f"{RAN}; exit 3"), retries=2)
+    serving.until(lambda: sum(one.outcome is not None for one in world.host.queue.get(job.id).attempts) == 2)
+    serving.ended(world.submit(argv=script("true"), priority=1))
+    assert world.host.queue.get(job.id).state is State.QUEUED
+    clock.ahead = FIRST_S - 0.2
+
+    assert len(serving.ended(job).attempts) == 3
 
 
 def test_a_try_that_succeeds_is_the_end(world, serve):
