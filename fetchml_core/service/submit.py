@@ -15,10 +15,11 @@ from fetchml_core.units import format_size
 from fetchml_core.wire.messages import SubmitReply, SubmitRequest
 
 from .context import Context
+from .drain import drain_info, read_drain, why_drained
 from .limits import job_limits
 from .snapshot import load_manifest
 from .why import why_paused
-from .workers import ensure_worker, linger_note
+from .workers import ensure_worker, linger_note, worker_info
 
 MAX_ARGUMENTS = 100_000
 MOST_IN_LINE = 2_000
@@ -42,10 +43,12 @@ def run(context: Context, request: SubmitRequest) -> SubmitReply:
         raise InputError("bad-key", "an idempotency key has 1 to 200 characters", context=request.key[:60])
     context.change("jobs:create", about=f"job {spec.name} of snapshot {spec.snapshot[:12]}")
     job = host.queue.submit(spec, user=context.identity.user, key=request.key)
-    worker = ensure_worker(host)
+    drain = drain_info(read_drain(host.base))
+    worker = worker_info(host) if drain else ensure_worker(host)
+    drained = (f"{why_drained(drain)}; the job waits until ml worker resume",) if drain else ()
     pause = host.queue.paused()
     paused = (f"{why_paused(pause)}; the job waits until ml queue resume",) if pause else ()
-    notes = (*paused, *host.queue_notes(), *linger_note(host))
+    notes = (*paused, *drained, *host.queue_notes(), *linger_note(host))
     return SubmitReply(job, _ahead(host.queue, job), worker, notes)
 
 

@@ -12,6 +12,8 @@ from fetchml_core.queue.base import Pause, claim_order
 from fetchml_core.units import format_duration
 from fetchml_core.wire.messages import WorkerInfo
 
+from .drain import why_drained
+
 
 def why_queued(
     jobs: Sequence[Job],
@@ -40,7 +42,7 @@ def why_queued(
     ours = [job for job in queued if job.home == home]
     busy = [job for job in jobs if job.state.active and job.home == home]
     found = reasons | {job.id: _blocker(place, busy, worker, slots) for place, job in enumerate(ours)}
-    return found | (_pausing(ours, now) if worker.alive else {})
+    return found | (_pausing(ours, now) if worker.alive and worker.drained is None else {})
 
 
 def _pausing(queued: Sequence[Job], now: float) -> dict[int, str]:
@@ -64,6 +66,8 @@ def why_paused(pause: Pause) -> str:
 
 
 def _blocker(place: int, busy: Sequence[Job], worker: WorkerInfo, slots: int) -> str:
+    if worker.drained is not None:
+        return why_drained(worker.drained)
     line = f"{place} before it" if place else ""
     if not worker.alive:
         return f"no worker: {worker.problem}" if worker.problem else "no worker runs"
