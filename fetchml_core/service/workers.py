@@ -223,10 +223,11 @@ def _start(host: Host, *, on_demand: bool = True) -> WorkerInfo:
     while process.poll() is None and host.clock.boot().seconds < deadline:
         record = _record(host)
         if record is not None and record.pid == process.pid and record.ready:
+            process.returncode = 0  # it lives on without us: no warning about that at the end
             return _info(record, record.launcher)
         host.clock.sleep(0.02)
     if process.returncode is None:
-        process.returncode = 0  # it lives on without us: no warning about that at the end
+        process.returncode = 0  # likewise
         return WorkerInfo(True)
     if worker_alive(host):  # one that was about to end has seen the job, and stays
         return worker_info(host)

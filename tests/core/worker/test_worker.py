@@ -678,6 +678,26 @@ def test_race_another_worker_that_took_over_is_left_alone(world, idle, mocker):
     idle.worker._detach()
 
 
+def test_race_a_door_waits_for_a_worker_that_ends(world, serve, mocker):
+    """From the moment it takes no job any more nobody finds it alive: it holds the lock of those who would wake it."""
+    serving = serve()
+    held = []
+    real = module.try_lock
+    mocker.patch("signal.signal")
+    mocker.patch.object(module, "try_lock", lambda path: held.append(real(path)))
+    detach = mocker.patch.object(
+        serving.worker, "_detach", side_effect=lambda: held.append(real(world.host.base.start_lock))
+    )
+    serving.worker._ending = True
+    serving.worker.run()
+    mocker.stopall()
+
+    assert detach.called
+    assert held[0] is not None
+    assert held[1] is None
+    os.close(held[0])
+
+
 # --- news of the queue ---
 
 
@@ -747,7 +767,7 @@ def test_jobs_of_another_home_are_left_alone(world, serve):
 
 def test_a_paused_queue_lets_the_worker_go(world, serve):
     """What is queued waits without a worker; resumed, it is run."""
-    serving = serve()
+    serving = serve(on_demand=True)
     world.host.queue.pause(Pause("anna"))
     job = world.submit(argv=script(RAN))
     serving.worker._turn()
