@@ -33,6 +33,7 @@ Commands:
   show     Tell everything about one job.
   pull     Fetch the results of a job.
   queue    Look after a host's queue; for its admins.
+  worker   Look after a host's worker.
   config   Check, explain and change configuration files.
 """
 

@@ -28,7 +28,7 @@ def status(ctx: typer.Context, as_json: JsonOption = False, profile: ProfileOpti
 
     Nothing is started by looking.
 
-    Exit status: 0, whether one runs or not; 4 permission; 6 host out of reach.
+    Exit status: 0 also where none runs; 4 permission; 6 host out of reach.
     """
     run(ctx.obj.configured(profile=profile, json=as_json))
 
