@@ -87,12 +87,14 @@ def _run(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the worker hears it: the file was read just now
     _write_record(host, worker_id, on_demand=options.on_demand)
     launcher, name, notes = choose_launcher(host, os.environ)
+    image = host.worker.podman_image or DEFAULT_IMAGE
+    worker = Worker(host, launcher, worker_id=worker_id, image=image, lock=lock, on_demand=options.on_demand)
+    worker.hear_signals()  # before anybody can read that it is ready
     _write_record(host, worker_id, name, notes, on_demand=options.on_demand)
     for note in (*notes, *host.queue_notes()):  # the queue's change, so that doors ask for them anew
         log.warning("%s", note)
     log.info("worker %s serves %s with the %s launcher", worker_id, host.queue_path, name)
-    image = host.worker.podman_image or DEFAULT_IMAGE
-    Worker(host, launcher, worker_id=worker_id, image=image, lock=lock, on_demand=options.on_demand).run()
+    worker.run()
     return 0
 
 

@@ -47,6 +47,7 @@ SPOILT = frozenset({"damaged-file", "damaged-record", "not-a-plain-file"})
 """Codes of errors about a record that the job may have written itself."""
 _GPU_FAULT = "gpu-"
 
+_WHO_KILLED = "on the host, dmesg tells whether the kernel did it for want of memory"
 _MORE_MEMORY = "submit again with more --memory, or make the job smaller"
 
 
@@ -97,11 +98,10 @@ def _with_verdict(
             hint=_MORE_MEMORY,
         )
     if record.signal is not None:
-        failure = (
-            "unknown" if record.signal == signal.SIGKILL else "code"
-        )  # no program kills itself like that
         reason = f"killed by {_signal_name(record.signal)}"
-        return evolve(facts, state=State.FAILED, failure=failure, reason=reason)
+        if record.signal == signal.SIGKILL:  # no program ends itself like that
+            return evolve(facts, state=State.FAILED, failure="unknown", reason=reason, hint=_WHO_KILLED)
+        return evolve(facts, state=State.FAILED, failure="code", reason=reason)
     if record.code != 0:
         reason = record.error or f"exit {record.code}"
         return evolve(facts, state=State.FAILED, failure="code", reason=reason, hint=_hint(log_tail, image))

@@ -81,11 +81,14 @@ class Worker:
         self._wake = os.open(host.base.wake, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         self._changes = host.queue.watch()
 
-    def run(self) -> None:
-        """Work until told to end, or for lack of work."""
+    def hear_signals(self) -> None:
+        """From now on SIGTERM ends the worker, and SIGHUP lets it read its file again."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
         signal.signal(signal.SIGHUP, self._hear_reload)
+
+    def run(self) -> None:
+        """Work until told to end, or for lack of work."""
         try:
             while not self._ending:
                 if self._reload:

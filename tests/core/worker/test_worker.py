@@ -22,6 +22,7 @@ from fetchml_core.jobs.states import State
 from fetchml_core.launcher.evidence import read_stat
 from fetchml_core.launcher.process import ProcessLauncher
 from fetchml_core.queue.base import Pause, Started, Stored
+from fetchml_core.service.drain import Drain, remove_drain, write_drain
 from fetchml_core.service.show import last_metrics
 from fetchml_core.service.workers import WorkerRecord, own_command, worker_alive
 from fetchml_core.worker import runner as runner_module
@@ -678,12 +679,54 @@ def test_race_another_worker_that_took_over_is_left_alone(world, idle, mocker):
     idle.worker._detach()
 
 
+@pytest.mark.parametrize("on_demand", [False, True])
+def test_race_a_drain_that_ends_while_the_worker_leaves(world, serve, mocker, on_demand):
+    """Who resumes finds the lock held and starts none: the worker, which gives it up first, looks once more."""
+    serving = serve(on_demand=on_demand)
+    write_drain(world.host.base, Drain("anna"))
+    job = world.submit(argv=script(RAN))
+    real, resumed = os.close, []
+
+    def resume_meanwhile(fd):
+        real(fd)
+        if fd == serving.lock and not resumed:
+            resumed.append(fd)
+            remove_drain(world.host.base)
+
+    assert serving.worker._drained()
+    mocker.patch.object(module.os, "close", resume_meanwhile)
+    left = serving.worker._leave()
+    mocker.stopall()
+    serving.lock = serving.worker._lock
+
+    assert not left
+    assert worker_alive(world.host)
+    assert serving.ended(job).state is State.SUCCEEDED
+
+
+def test_a_drained_worker_stays_for_its_jobs(world, serve):
+    """It leaves when the last has ended, not before; what waits does not keep it."""
+    serving = serve()
+    job = world.submit(argv=script(POLITE))
+    serving.printed(job, "ready")
+    write_drain(world.host.base, Drain("anna"))
+    world.submit(argv=script(RAN))
+    serving.worker._turn()
+    assert not serving.worker._drained()
+    world.host.queue.stop(job.id, Stop("anna"))
+    serving.ended(job)
+    serving.until(lambda: not serving.worker._runners)
+
+    assert serving.worker._drained()
+    assert serving.worker._leave()
+    serving.lock = serving.worker._lock = try_lock(world.host.base.worker_lock)
+
+
 def test_race_a_door_waits_for_a_worker_that_ends(world, serve, mocker):
     """From the moment it takes no job any more nobody finds it alive: it holds the lock of those who would wake it."""
     serving = serve()
     held = []
     real = module.try_lock
-    mocker.patch("signal.signal")
     mocker.patch.object(module, "try_lock", lambda path: held.append(real(path)))
     detach = mocker.patch.object(
         serving.worker, "_detach", side_effect=lambda: held.append(real(world.host.base.start_lock))
