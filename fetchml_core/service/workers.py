@@ -124,9 +124,8 @@ def ensure_worker(host: Host) -> WorkerInfo:
     Returns: what is known of it; where none could be started, ``problem`` says why and ``hint`` what to type.
     The job stays queued either way.
     """
-    with locked(
-        host.base.start_lock
-    ):  # one that somebody ends just now is waited for: it takes no job any more
+    # a worker that somebody ends just now holds its own lock till it has, and takes no job any more: wait for its end
+    with locked(host.base.start_lock):
         if not worker_alive(host):
             return evolve(_start(host), drained=drain_info(read_drain(host.base)))
     wake_worker(host)

@@ -324,8 +324,8 @@ def test_resume_starts_the_service_again(host):
     """One that ran until it was stopped does so after a drain, however often it was drained."""
     host.ask("worker-start", Nothing())
     host.ask("worker-drain", WorkerDrainRequest("one"))
-    host.ask("worker-drain", WorkerDrainRequest("two"))
     poll_until(lambda: not worker_alive(host.host), "the worker has ended")
+    host.ask("worker-drain", WorkerDrainRequest("two"))
     host.ask("worker-resume", Nothing())
 
     assert process_of(host).service
