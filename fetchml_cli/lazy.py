@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {  # the order of the help: the way a 
     "gpus": ("fetchml_cli.commands.gpus", "Show the host's GPUs and who holds them."),
     "pull": ("fetchml_cli.commands.pull", "Fetch the results of a job."),
     "queue": ("fetchml_cli.commands.queue", "Look after a host's queue; for its admins."),
+    "worker": ("fetchml_cli.commands.worker", "Look after a host's worker."),
     "config": ("fetchml_cli.commands.config", "Check, explain and change configuration files."),
 }
 

@@ -262,7 +262,9 @@ nothing: every change is in the queue before it is answered.
 A worker claims jobs from the queue of one base and runs them. Where none lives when a job is accepted, one is
 started on demand and ends after a minute without work; this program runs the same worker as a service.
 
-SIGTERM ends it and leaves its running jobs alone; the next worker of the base takes them up again.
+SIGTERM ends it and leaves its running jobs alone; the next worker of the base takes them up again. SIGHUP lets it read
+its file again: slots, times, retries and log level count at once, what else differs is named in the log and kept. Where
+ml worker drain was typed it takes no new jobs, and ends when none runs.
 """,
 }
 

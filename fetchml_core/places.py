@@ -4,7 +4,7 @@
     server.yaml             the api file: who may do what
     worker.yaml             the worker file
     agent/<build>/          this program, one folder per build
-    run/                    locks, the wake-up FIFO, the worker's record and log
+    run/                    locks, the wake-up FIFO, the worker's record and log, who drained it
 <data>/                     the worker file's base_path, else <base>/data
     queue/                  the native queue; queue.sqlite and queue-files/: see fetchml_core.queue
     queue-fallback/         with Redis: jobs of the time when it was away, and ids for more
@@ -45,7 +45,7 @@ class Base:
 
     @property
     def start_lock(self) -> Path:
-        """Held while somebody starts a worker, so that two do not."""
+        """Held while somebody starts or ends a worker, so that two do not."""
         return self.run / "start.lock"
 
     @property
@@ -57,6 +57,11 @@ class Base:
     def worker_log(self) -> Path:
         """What a worker started on demand prints."""
         return self.run / "worker.log"
+
+    @property
+    def drain(self) -> Path:
+        """There while the worker is drained: who wanted it, when and why."""
+        return self.run / "drain.json"
 
     @property
     def wake(self) -> Path:

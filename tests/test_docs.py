@@ -14,6 +14,7 @@ import typer
 
 from fetchml_cli.commands.config import COMMANDS as CONFIG_COMMANDS
 from fetchml_cli.commands.queue import COMMANDS as QUEUE_COMMANDS
+from fetchml_cli.commands.worker import COMMANDS as WORKER_COMMANDS
 from fetchml_cli.lazy import COMMANDS
 from fetchml_core.config.load import load_profile, load_server, load_worker
 
@@ -33,7 +34,7 @@ def commands(text: str) -> list[list[str]]:
     found = []
     for line in code_lines(text):
         typed = re.match(r"ml ([a-z]+)(?=\s|$)(.*)", re.split(r"\s+#|\s{3}| && |\|", line)[0])
-        if typed and typed[1] not in {"keys", "worker"}:
+        if typed and typed[1] != "keys":
             found.append([typed[1], *shlex.split(typed[2])])
     return found
 
@@ -41,7 +42,7 @@ def commands(text: str) -> list[list[str]]:
 def options_of(verb: str, words: list[str]) -> set[str]:
     """The options that a verb has; of a group, those of the verb below it that *words* begin with."""
     table = COMMANDS
-    groups = {"config": CONFIG_COMMANDS, "queue": QUEUE_COMMANDS}
+    groups = {"config": CONFIG_COMMANDS, "queue": QUEUE_COMMANDS, "worker": WORKER_COMMANDS}
     if verb in groups and words and words[0] in groups[verb]:
         table, verb = groups[verb], words[0]
     command = typer.main.get_command(importlib.import_module(table[verb][0]).app)

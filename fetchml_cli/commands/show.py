@@ -105,6 +105,7 @@ def _asked(job: Job) -> Rows:
         format_size(spec.resources.memory) if spec.resources.memory else "",
         gpus_asked(spec.resources),
         f"at most {format_duration(spec.time_limit)}" if spec.time_limit else "",
+        f"{spec.retries} {'retry' if spec.retries == 1 else 'retries'}" if spec.retries else "",
     ]
     if any(wanted):
         yield "asked for", ", ".join(word for word in wanted if word)
@@ -135,7 +136,8 @@ def _tried(attempt: Attempt) -> Rows:
         else ""
     )
     told = "" if outcome.reason == ended else outcome.reason
-    yield "  ended", ", ".join(word for word in (outcome.state.value, ended, told) if word)
+    state = outcome.state.value + (f" ({outcome.failure})" if outcome.failure else "")
+    yield "  ended", ", ".join(word for word in (state, ended, told) if word)
     if outcome.hint:
         yield "  hint", outcome.hint
     yield (

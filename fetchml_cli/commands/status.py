@@ -8,7 +8,7 @@ import typer
 
 from fetchml_cli.commands.common import JsonOption, ProfileOption, connect, host_name, load_profile
 from fetchml_cli.lazy import new_app
-from fetchml_cli.output.jobs import COLUMNS, job_fields, job_row, worker_fields
+from fetchml_cli.output.jobs import COLUMNS, drain_words, job_fields, job_row, worker_fields
 from fetchml_cli.output.table import write_table
 from fetchml_cli.output.times import rfc3339
 from fetchml_core.errors import InputError
@@ -99,7 +99,9 @@ def _show(cli: Cli, reply: ListReply, request: ListRequest, host: str) -> None:
     if reply.hidden:
         cli.note(f"{reply.hidden} older jobs are not shown")
     waiting = any(not job.state.final for job in reply.jobs)
-    if waiting and not reply.worker.alive:
+    if waiting and reply.worker.drained is not None:
+        cli.warn(f"the worker on {host} is drained {drain_words(reply.worker.drained, reply.now)}")
+    elif waiting and not reply.worker.alive:
         cli.warn(f"no worker runs on {host}" + (f": {reply.worker.problem}" if reply.worker.problem else ""))
         if reply.worker.hint:
             cli.note(f"  {reply.worker.hint}")

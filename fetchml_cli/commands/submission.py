@@ -129,6 +129,7 @@ def make_spec(tree: TreePlan, found: Scan, arguments: tuple[str, ...], wish: Wis
         git=found.git,
         files=len(found.manifest.entries),
         size=found.total_bytes,
+        retries=wish.retries,
     )
 
 

@@ -65,6 +65,9 @@ def submit(
     time: Annotated[
         str, typer.Option(metavar="DURATION", help="Stop the job after this time, as in 90m or 2h.")
     ] = "",
+    retries: Annotated[
+        int, typer.Option(metavar="N", help="Try the job again so often when its program fails.")
+    ] = 0,
     env: Annotated[
         list[str] | None, typer.Option(metavar="K=V", help="Set a variable of the job.", show_default=False)
     ] = None,
@@ -91,10 +94,13 @@ def submit(
     bytes whatever happens to the tree later. A .py file runs with python3, a .sh file with /bin/sh, an executable
     file that starts with #! by itself, a folder runs its train.py.
 
+    What the host is to blame for is tried again as its max_retries says, whatever --retries is; a job that ran out of
+    memory is not.
+
     Exit status: 0 queued (with --wait or --follow: succeeded; 1 failed or lost, 7 cancelled, 8 its --time was
     reached); 2 usage; 3 configuration; 4 permission; 6 host out of reach; 130 detached.
     """
-    wish = Wish(name, gpus, cpus, memory, gpu_memory, priority, time, tuple(env or ()), image)
+    wish = Wish(name, gpus, cpus, memory, gpu_memory, priority, time, tuple(env or ()), image, retries)
     return run(
         ctx.obj.configured(profile=profile, json=as_json),
         path,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from attrs import field, frozen
 
 from fetchml_core.errors import InputError
-from fetchml_core.jobs.checks import check_gpus, check_image, check_name, check_time
+from fetchml_core.jobs.checks import check_gpus, check_image, check_name, check_retries, check_time
 from fetchml_core.units import parse_duration, parse_size
 
 
@@ -25,6 +25,7 @@ class Wish:
     time: str = ""
     env: tuple[str, ...] = field(default=(), repr=False)
     image: str = ""
+    retries: int = 0
 
 
 def check_wish(wish: Wish) -> None:
@@ -38,6 +39,7 @@ def check_wish(wish: Wish) -> None:
     if wish.name:
         check_name(wish.name)
     check_image(wish.image)
+    check_retries(wish.retries)
     for pair in wish.env:
         name, sign, value = pair.partition("=")
         if not sign or not name:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from fetchml_cli.output.table import Cell, Column, Row, span, state
-from fetchml_cli.output.times import rfc3339
+from fetchml_cli.output.times import ago, rfc3339
 from fetchml_core.jobs.job import Attempt, Job, Launched, Outcome, Resources, Stop
 from fetchml_core.units import format_size
-from fetchml_core.wire.messages import WorkerInfo
+from fetchml_core.wire.messages import DrainInfo, WorkerInfo
 
 COLUMNS = (
     Column("JOB", fixed=True, right=True),
@@ -125,6 +125,7 @@ def job_fields(job: Job, why: str = "") -> dict[str, Any]:
             "gpu_memory": spec.resources.gpu_memory,
         },
         "time_limit": spec.time_limit,
+        "retries": spec.retries,
         "snapshot": {
             "id": spec.snapshot,
             "files": spec.files,
@@ -183,7 +184,26 @@ def outcome_fields(outcome: Outcome) -> dict[str, Any]:
 
 def worker_fields(worker: WorkerInfo) -> dict[str, Any]:
     """Return the worker for ``--json``."""
-    return {"alive": worker.alive, "id": worker.id, "launcher": worker.launcher, **_notes(worker)}
+    drained = drain_fields(worker.drained)
+    return {
+        "alive": worker.alive,
+        "id": worker.id,
+        "launcher": worker.launcher,
+        "drained": drained,
+        **_notes(worker),
+    }
+
+
+def drain_fields(drained: DrainInfo | None) -> dict[str, Any] | None:
+    """Return a drain for ``--json``."""
+    if drained is None:
+        return None
+    return {"by": drained.by, "reason": drained.reason, "at": rfc3339(drained.at)}
+
+
+def drain_words(drained: DrainInfo, now: float) -> str:
+    """Return who drained a worker, when and why."""
+    return f"by {drained.by} {ago(drained.at, now)}" + (f": {drained.reason}" if drained.reason else "")
 
 
 def _notes(worker: WorkerInfo) -> dict[str, Any]:

@@ -101,7 +101,7 @@ class LoggingConfig:
         choices=LOG_LEVELS,
         env="FETCHML_LOG_LEVEL",
         help="Least level that is logged; debug tells most.",
-        read_by="fetchml_core.service.own_log:start_logging",
+        read_by="fetchml_core.service.own_log:set_level",
     )
     file: str = option(
         help="Log file; unset: standard error.",

@@ -16,6 +16,7 @@ _IMAGE = re.compile(
     r"[a-z0-9][a-z0-9._-]*(:[0-9]+)?(/[a-z0-9._-]+)*(:[A-Za-z0-9_.-]+)?(@sha256:[0-9a-f]{64})?", re.ASCII
 )
 _LONGEST_S = 10**9
+MAX_RETRIES = 100
 
 
 def plain_name(text: str) -> str:
@@ -75,4 +76,15 @@ def check_gpus(gpus: int, memory: int | None) -> None:
             "--gpu-memory says how big each of a job's GPUs must be, and this job asks for none",
             context=f"--gpu-memory {format_size(memory)}",
             hint="--gpus 1",
+        )
+
+
+def check_retries(number: int) -> None:
+    """Raise InputError ``bad-retries`` for a number of further tries that no job gets."""
+    if not 0 <= number <= MAX_RETRIES:
+        raise InputError(
+            "bad-retries",
+            f"a job is tried again 0 to {MAX_RETRIES} times",
+            context=f"--retries {number}",
+            hint="leave --retries out for none",
         )

@@ -50,6 +50,7 @@ class JobSpec:
         image: Container image; empty takes the worker's.
         priority: 1 to 10, higher first.
         time_limit: Seconds of running after which the job is stopped; None is no limit.
+        retries: How often it is tried again when its own program fails.
         files: How many files the snapshot has, and *size* their bytes: for people.
     """
 
@@ -65,6 +66,7 @@ class JobSpec:
     git: Git | None = None
     files: int = 0
     size: int = 0
+    retries: int = 0
 
 
 @frozen
@@ -109,7 +111,7 @@ class Outcome:
     Args:
         state: A final state.
         reason: One line for people.
-        failure: ``code``, ``infrastructure``, ``resource`` or empty.
+        failure: ``code``, ``infrastructure``, ``data``, ``resource``, ``unknown`` or empty.
         code: Exit code of the job, None if it had none.
         signal: Signal that ended it, None if none did.
         oom: The kernel killed it for memory.

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from attrs import frozen
 
 from fetchml_core.hardware.inventory import Gpu
 from fetchml_core.jobs.job import Job
+from fetchml_core.jobs.retries import waits_until
 from fetchml_core.jobs.states import State
 from fetchml_core.queue.base import Pause, claim_order
 from fetchml_core.units import format_duration, format_size
 from fetchml_core.wire.messages import Blocker, Holder, Holds, WorkerInfo
 
+from .drain import why_drained
 from .room import MILLI, Capacity, Demand, Holding, Lack, holdings
 from .schedule import Verdict, verdicts
 from .turns import stands_since
@@ -83,7 +86,7 @@ def standings(jobs: Sequence[Job], wanted: Collection[int], here: Situation) -> 
             taken.append(Holding(verdict.job, verdict.demand, verdict.gpus))
     for ahead, job in enumerate(line):
         if job.id in wanted and job.id not in found:
-            row = Blocker("line", f"{ahead} before it")
+            row = _pausing(job, here.now) or Blocker("line", f"{ahead} before it")
             found[job.id] = Standing(ahead, (*_of_the_host(here), row))
     for job in jobs:
         if job.id in wanted and job.state is State.HELD:
@@ -111,6 +114,16 @@ def why_paused(pause: Pause) -> str:
     return f"the queue is paused by {pause.by}" + (f": {pause.reason}" if pause.reason else "")
 
 
+def _pausing(job: Job, now: float) -> Blocker | None:
+    """Say of a job that is not tried again at once when it is, and why the last try failed."""
+    until = waits_until(job, now)
+    if not until:
+        return None
+    last = job.outcome.reason if job.outcome else ""
+    text = f"tried again in {format_duration(math.ceil(until - now))}"
+    return Blocker("retry", text + (f" ({last})" if last else ""))
+
+
 def gpu_label(gpu: Gpu) -> str:
     """Return what people call a GPU: its number, and of an instance of a card its name as well."""
     return f"GPU {gpu.index}" + (f" ({gpu.uuid})" if gpu.instance_of else "")
@@ -121,7 +134,9 @@ def _of_the_host(here: Situation) -> tuple[Blocker, ...]:
     found = []
     if here.pause is not None:
         found.append(Blocker("paused", why_paused(here.pause)))
-    if not here.worker.alive:
+    if here.worker.drained is not None:
+        found.append(Blocker("drained", why_drained(here.worker.drained)))
+    elif not here.worker.alive:
         problem = here.worker.problem
         found.append(Blocker("worker", f"no worker: {problem}" if problem else "no worker runs"))
     return tuple(found)

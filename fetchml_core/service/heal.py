@@ -6,19 +6,24 @@ from collections.abc import Iterable
 
 from fetchml_core.jobs.job import Job
 from fetchml_core.jobs.states import State
-from fetchml_core.queue.base import Pause
 from fetchml_core.wire.messages import WorkerInfo
 
+from .drain import read_drain
 from .host import Host
 from .workers import heal_worker
 
 
-def wants_worker(job: Job, home: str, pause: Pause | None) -> bool:
-    """Whether the worker of *home* has something to do for *job*: watch it, or, unless the queue is paused, run it."""
-    return job.home == home and (job.state.active or (job.state is State.QUEUED and pause is None))
+def wants_worker(job: Job, home: str, *, claims: bool) -> bool:
+    """Whether the worker of *home* has something to do for *job*: watch it, or, where it *claims* jobs, run it."""
+    return job.home == home and (job.state.active or (job.state is State.QUEUED and claims))
+
+
+def may_claim(host: Host) -> bool:
+    """Whether a worker may take jobs here: nobody has paused the queue or drained the host."""
+    return host.queue.paused() is None and read_drain(host.base) is None
 
 
 def heal(host: Host, jobs: Iterable[Job]) -> WorkerInfo:
     """Return what is known of the worker; where one of *jobs* wants it and it has died, start it again."""
-    pause = host.queue.paused()
-    return heal_worker(host, [job for job in jobs if wants_worker(job, host.queue.home, pause)])
+    claims = may_claim(host)
+    return heal_worker(host, [job for job in jobs if wants_worker(job, host.queue.home, claims=claims)])

@@ -38,9 +38,14 @@ def start_logging(config: LoggingConfig, base: Path, who: str) -> logging.Logger
             raise explain_os_error(error, f"write the log of the {who}") from None
     handler.setFormatter(logging.Formatter(f"%(asctime)s {who}[%(process)d] %(levelname)s %(message)s"))
     logger.handlers[:] = [handler]
-    logger.setLevel(_LEVELS.get(config.level, config.level.upper()))
     logger.propagate = False
+    set_level(config)
     return logger
+
+
+def set_level(config: LoggingConfig) -> None:
+    """Let the program's logger tell as much as *config* says."""
+    logging.getLogger("fetchml").setLevel(_LEVELS.get(config.level, config.level.upper()))
 
 
 def worker_logging(own: LoggingConfig, door: LoggingConfig) -> LoggingConfig:

@@ -32,6 +32,7 @@ from . import (
     submit,
     wait,
     why,
+    worker_admin,
 )
 from .context import Context, Conversation
 from .host import Host
@@ -65,6 +66,11 @@ USE_CASES: dict[str, UseCase] = {
     "queue-resume": UseCase(migrate.ACTION, queue_admin.resume),
     "queue-check": UseCase(migrate.ACTION, queue_admin.check),
     "queue-migrate": UseCase(migrate.ACTION, migrate.run),
+    "worker-status": UseCase("jobs:read", worker_admin.status),
+    "worker-start": UseCase(worker_admin.ACTION, worker_admin.start),
+    "worker-stop": UseCase(worker_admin.ACTION, worker_admin.stop),
+    "worker-drain": UseCase(worker_admin.ACTION, worker_admin.drain),
+    "worker-resume": UseCase(worker_admin.ACTION, worker_admin.resume),
 }
 
 

@@ -5,18 +5,22 @@ smaller ones pass. From `PATIENCE_S` on it no longer does: for the one that stan
 waited so long, what it needs is kept free, and jobs after it start only on the rest. One at a time: a second one
 would keep things idle that the first does not even let it have.
 
+A job that failed twice pauses before it is tried again (`jobs/retries.py`), and is passed over meanwhile.
+
 A job that asks for more than the host has in all, because the host has shrunk, blocks nobody; one that could run if
 all its GPUs were well waits, and has nothing kept for it meanwhile.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from attrs import frozen
 
 from fetchml_core.jobs.job import Job
+from fetchml_core.jobs.retries import waits_until
 
 from .room import Capacity, Demand, Holding, Lack, Room, entire
 from .turns import in_turn, stands_since
@@ -78,7 +82,7 @@ def verdicts(
     room = Room(capacity)
     for holding in held:
         room.take(holding.demand, holding.gpus)
-    tried, hopeless = _tried(line, capacity)
+    tried, hopeless = _tried(line, capacity, now)
     waits_long = _first_to_wait_long(tried, room, Room(capacity), now)
     rest, kept_for = room, None  # what jobs may start on, and for whom the rest of the room is kept
     users = Counter(holding.job.user for holding in held)
@@ -108,14 +112,26 @@ def first_start(
     return next((verdict for verdict in verdicts(line, held, capacity, now) if verdict.starts), None)
 
 
-def _tried(line: Sequence[Job], capacity: Capacity) -> tuple[dict[int, tuple[Job, Demand]], list[Verdict]]:
+def next_try(line: Sequence[Job], now: float) -> float:
+    """Return when the first of the jobs that pause may be tried again, in seconds since the epoch; infinite for none."""
+    return min((until for job in _front(line) if (until := waits_until(job, now))), default=math.inf)
+
+
+def _front(line: Sequence[Job]) -> Iterator[Job]:
+    """Yield the jobs that are looked at."""
+    return (line[place] for place in range(min(len(line), LOOKED_AT)))
+
+
+def _tried(
+    line: Sequence[Job], capacity: Capacity, now: float
+) -> tuple[dict[int, tuple[Job, Demand]], list[Verdict]]:
     """Return the jobs that are tried, by id, in the order of the line, and those of them that can never start."""
     tried: dict[int, tuple[Job, Demand]] = {}
     hopeless: list[Verdict] = []
     whole, users = entire(capacity), Counter[str]()
     possible: dict[Demand, tuple[Lack, ...]] = {}
-    for job in (line[place] for place in range(min(len(line), LOOKED_AT))):
-        if users[job.user] >= OF_A_USER:
+    for job in _front(line):
+        if users[job.user] >= OF_A_USER or waits_until(job, now):
             continue
         demand = capacity.demand(job.spec.resources)
         if demand not in possible:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fetchml_core.errors import InputError
-from fetchml_core.jobs.checks import check_image, check_name, check_time
+from fetchml_core.jobs.checks import check_image, check_name, check_retries, check_time
 from fetchml_core.jobs.job import Job, JobSpec
 from fetchml_core.jobs.states import State
 from fetchml_core.launcher.environment import check_env_names
@@ -15,10 +15,11 @@ from fetchml_core.wire.messages import SubmitReply, SubmitRequest
 from .blockers import why_paused
 from .capacity import capacity_of
 from .context import Context
+from .drain import drain_info, read_drain, why_drained
 from .room import Capacity
 from .snapshot import load_manifest
 from .wanted import check_wanted
-from .workers import ensure_worker, linger_note
+from .workers import ensure_worker, linger_note, worker_info
 
 MAX_ARGUMENTS = 100_000
 MOST_IN_LINE = 2_000
@@ -42,10 +43,12 @@ def run(context: Context, request: SubmitRequest) -> SubmitReply:
         raise InputError("bad-key", "an idempotency key has 1 to 200 characters", context=request.key[:60])
     context.change("jobs:create", about=f"job {spec.name} of snapshot {spec.snapshot[:12]}")
     job = host.queue.submit(spec, user=context.identity.user, key=request.key)
-    worker = ensure_worker(host)
+    drain = drain_info(read_drain(host.base))
+    worker = worker_info(host) if drain else ensure_worker(host)
+    drained = (f"{why_drained(drain)}; the job waits until ml worker resume",) if drain else ()
     pause = host.queue.paused()
     paused = (f"{why_paused(pause)}; the job waits until ml queue resume",) if pause else ()
-    notes = (*paused, *host.queue_notes(), *linger_note(host))
+    notes = (*paused, *drained, *host.queue_notes(), *linger_note(host))
     return SubmitReply(job, _ahead(host.queue, job), worker, notes)
 
 
@@ -67,6 +70,7 @@ def check_spec(spec: JobSpec, capacity: Capacity) -> None:
     if not 1 <= spec.priority <= 10:
         raise InputError("bad-priority", "a priority is 1 to 10", context=str(spec.priority))
     check_time(spec.time_limit)
+    check_retries(spec.retries)
     check_image(spec.image)
     if spec.cwd.startswith("/") or {"..", "."} & set(spec.cwd.split("/")):
         raise InputError("bad-folder", "the job must start inside its tree", context=spec.cwd[:200])

@@ -8,29 +8,36 @@ the job first and looks at the lock after: one of the two always sees the other.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 import fetchml_core
-from fetchml_core.convert import from_data
-from fetchml_core.errors import ConfigError, FetchError
-from fetchml_core.fsio import locked, read_json, read_plain_file, try_lock
+from fetchml_core.convert import from_data, to_data
+from fetchml_core.errors import ConfigError, FetchError, HostError
+from fetchml_core.fsio import locked, read_json, read_plain_file, replace_file, try_lock
 from fetchml_core.hardware.inventory import Inventory
 from fetchml_core.jobs.job import Job
-from fetchml_core.launcher.evidence import is_alive
+from fetchml_core.launcher.evidence import is_alive, send_signal
 from fetchml_core.wire.messages import WorkerInfo
 
+from .drain import drain_info, read_drain
 from .host import Host
 
 START_WAIT_S = 8.0
 """How long a submit waits for a worker it started; Podman may have to be tried out."""
+END_WAIT_S = 60.0
+"""How long somebody waits for a worker that is to end; it leaves its jobs within seconds."""
 _LOG_KEPT = 1 << 20
+_LOOK_S = 0.05
+_RECORD_TRIES = 40
 
 
 @frozen
@@ -50,6 +57,12 @@ class WorkerRecord:
     start_ticks: int = 0
     boot_id: str = ""
     inventory: Inventory | None = None
+    on_demand: bool = False
+    slots: int = 0
+    protocol: int = 0
+    build: str = ""
+    started_at: float = 0.0
+    read_at: float = 0.0
 
 
 def worker_alive(host: Host) -> bool:
@@ -69,6 +82,10 @@ def worker_info(host: Host) -> WorkerInfo:
     Raises:
         ConfigError: ``queue-disagrees``: it serves another queue than this door resolves.
     """
+    return evolve(_living_info(host), drained=drain_info(read_drain(host.base)))
+
+
+def _living_info(host: Host) -> WorkerInfo:
     if not worker_alive(host):
         return WorkerInfo(False)
     record = _record(host)
@@ -109,12 +126,67 @@ def ensure_worker(host: Host) -> WorkerInfo:
     Returns: what is known of it; where none could be started, ``problem`` says why and ``hint`` what to type.
     The job stays queued either way.
     """
-    if not worker_alive(host):
-        with locked(host.base.start_lock):
-            if not worker_alive(host):
-                return _start(host)
+    # a worker that somebody ends just now holds its own lock till it has, and takes no job any more: wait for its end
+    with locked(host.base.start_lock):
+        if not worker_alive(host):
+            return evolve(_start(host), drained=drain_info(read_drain(host.base)))
     wake_worker(host)
     return worker_info(host)
+
+
+def start_service(host: Host) -> tuple[WorkerInfo, bool]:
+    """See that a worker runs until it is stopped; return what is known of it, and whether it was started.
+
+    One that runs on demand is replaced; its jobs go on.
+    """
+    with locked(host.base.start_lock):
+        record = _serving(host)
+        if record is not None and not record.on_demand:
+            return worker_info(host), False
+        if record is not None:
+            _end(host, record)
+        return _start(host, on_demand=False), True
+
+
+def stop_worker(host: Host) -> bool:
+    """End the worker and wait until it has; its jobs go on. Says whether there was one."""
+    with locked(host.base.start_lock):
+        record = _serving(host)
+        if record is None:
+            return False
+        _end(host, record)
+        return True
+
+
+def _serving(host: Host) -> WorkerRecord | None:
+    """Return the record of the worker that lives, None where there is none; one that has just begun writes it at once."""
+    for _ in range(_RECORD_TRIES):
+        if not worker_alive(host):
+            return None
+        record = living_record(host)
+        if record is not None:
+            return record
+        host.clock.sleep(_LOOK_S)
+    raise ConfigError(
+        "worker-unknown",
+        "the worker has left no record of its own",
+        context=str(host.base.worker_record),
+        hint=f"see who holds its lock: fuser -v {host.base.worker_lock}",
+    )
+
+
+def _end(host: Host, record: WorkerRecord) -> None:
+    send_signal(record, signal.SIGTERM)
+    deadline = host.clock.boot().seconds + END_WAIT_S
+    while worker_alive(host):
+        if host.clock.boot().seconds > deadline:
+            raise HostError(
+                "worker-stays",
+                f"the worker has not ended in {END_WAIT_S:.0f} s",
+                context=f"process {record.pid}",
+                hint=f"on the host: kill -9 {record.pid} (its jobs go on)",
+            )
+        host.clock.sleep(_LOOK_S)
 
 
 def own_command(module: str, *arguments: str) -> list[str]:
@@ -124,8 +196,10 @@ def own_command(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-s", "-c", code, root, *arguments]
 
 
-def _start(host: Host) -> WorkerInfo:
-    arguments = ["run", "--base", str(host.base.folder), "--on-demand"]
+def _start(host: Host, *, on_demand: bool = True) -> WorkerInfo:
+    arguments = ["run", "--base", str(host.base.folder)]
+    if on_demand:
+        arguments.append("--on-demand")
     if host.embedded:
         arguments.append("--embedded")
     argv = own_command("fetchml_core.worker.main", *arguments)
@@ -150,16 +224,25 @@ def _start(host: Host) -> WorkerInfo:
     while process.poll() is None and host.clock.boot().seconds < deadline:
         record = _record(host)
         if record is not None and record.pid == process.pid and record.ready:
+            process.returncode = 0  # it lives on without us: no warning about that at the end
             return _info(record, record.launcher)
         host.clock.sleep(0.02)
     if process.returncode is None:
-        process.returncode = 0  # it lives on without us: no warning about that at the end
+        process.returncode = 0  # likewise
         return WorkerInfo(True)
     if worker_alive(host):  # one that was about to end has seen the job, and stays
         return worker_info(host)
     problem, hint = _last_words(host.base.worker_log, started_at)
     look = shlex.join(["tail", str(host.base.worker_log)])
     return WorkerInfo(False, problem=problem or "it ended at once", hint=f"on the host: {hint or look}")
+
+
+def update_own_record(host: Host, *, slots: int, read_at: float) -> None:
+    """Write into the record of this very process that it has read its file again."""
+    record = _record(host)
+    if record is not None and record.pid == os.getpid():
+        record = evolve(record, slots=slots, read_at=read_at)
+        replace_file(host.base.worker_record, json.dumps(to_data(record)).encode())
 
 
 def living_record(host: Host) -> WorkerRecord | None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from fetchml_core.jobs.job import Job
 from fetchml_core.service.room import Capacity, Holding
-from fetchml_core.service.schedule import first_start
+from fetchml_core.service.schedule import first_start, next_try
 
 
 class Choice:
-    """Chooses for `Queue.claim`, which may ask again; *gpus* are those of the job that was chosen last.
+    """Chooses for `Queue.claim`, which may ask again.
+
+    Afterwards *gpus* are those of the job that was chosen last, and *next_try* tells when the first of the jobs that
+    are not tried again at once may be.
 
     Args:
         held: What jobs hold that run or are about to.
@@ -23,10 +27,12 @@ class Choice:
         self._capacity = capacity
         self._now = now
         self.gpus: tuple[str, ...] = ()
+        self.next_try = math.inf
 
     def __call__(self, line: Sequence[Job]) -> Job | None:
         """Return the job of *line* that starts next, None where none can."""
         verdict = first_start(line, self._held, self._capacity, self._now)
+        self.next_try = next_try(line, self._now)
         if verdict is None:
             return None
         self.gpus = verdict.gpus

@@ -17,14 +17,15 @@ from fetchml_core.clock import Clock
 from fetchml_core.config.environment import active_overrides, check_overrides
 from fetchml_core.config.rules.active import idle_notes
 from fetchml_core.convert import to_data
-from fetchml_core.errors import ConfigError, FetchError, HostError, explain_os_error
+from fetchml_core.errors import FetchError, HostError, explain_os_error
 from fetchml_core.fsio import replace_file, try_lock
 from fetchml_core.hardware.detect import detect, lasting
 from fetchml_core.hardware.inventory import Inventory
-from fetchml_core.launcher.evidence import read_stat, send_signal
+from fetchml_core.launcher.evidence import read_stat
 from fetchml_core.service.host import Host, open_host
 from fetchml_core.service.own_log import start_logging, worker_logging
-from fetchml_core.service.workers import WorkerRecord, living_record, worker_alive
+from fetchml_core.service.workers import WorkerRecord, stop_worker
+from fetchml_core.wire.messages import PROTOCOL
 
 from .choose import DEFAULT_IMAGE, choose_launcher
 from .worker import Worker
@@ -85,17 +86,21 @@ def _run(options: argparse.Namespace) -> int:
         log.log(logging.INFO if found.severity == "info" else logging.WARNING, "%s", found)
     worker_id = host.worker.worker_id or socket.gethostname()
     lock = _take_lock(host)  # held for life: the end of the process frees it
-    _write_record(host, worker_id)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the worker hears it: the file was read just now
+    _write_record(host, worker_id, on_demand=options.on_demand)
     inventory = detect(host.worker, check_overrides(os.environ)[0])
     for warning in inventory.warnings:
         log.warning("%s", warning)
     launcher, name, notes = choose_launcher(host, os.environ)
-    _write_record(host, worker_id, name, notes, lasting(inventory))
+    _write_record(host, worker_id, inventory=lasting(inventory), on_demand=options.on_demand)
+    image = host.worker.podman_image or DEFAULT_IMAGE
+    worker = Worker(host, launcher, worker_id=worker_id, image=image, lock=lock, on_demand=options.on_demand)
+    worker.hear_signals()  # before anybody can read that it is ready
+    _write_record(host, worker_id, name, notes, lasting(inventory), on_demand=options.on_demand)
     for note in (*notes, *host.queue_notes()):  # the queue's change, so that doors ask for them anew
         log.warning("%s", note)
     log.info("worker %s serves %s with the %s launcher", worker_id, host.queue_path, name)
-    image = host.worker.podman_image or DEFAULT_IMAGE
-    Worker(host, launcher, worker_id=worker_id, image=image, lock=lock, on_demand=options.on_demand).run()
+    worker.run()
     return 0
 
 
@@ -135,8 +140,10 @@ def _write_record(
     launcher: str = "",
     notes: tuple[str, ...] = (),
     inventory: Inventory | None = None,
+    *,
+    on_demand: bool,
 ) -> None:
-    stat = read_stat(os.getpid())
+    stat, now = read_stat(os.getpid()), host.clock.now()
     record = WorkerRecord(
         pid=os.getpid(),
         worker_id=worker_id,
@@ -151,37 +158,21 @@ def _write_record(
         start_ticks=stat.start_ticks if stat else 0,
         boot_id=host.clock.boot().boot_id,
         inventory=inventory,
+        on_demand=on_demand,
+        slots=host.worker.slots,
+        protocol=PROTOCOL,
+        build=str(Path(fetchml_core.__file__).parent.parent),
+        started_at=now,
+        read_at=now,
     )
     replace_file(host.base.worker_record, json.dumps(to_data(record)).encode())
 
 
 def _stop(options: argparse.Namespace) -> int:
-    base = options.base.expanduser().absolute()
-    host = open_host(base, os.environ, Clock(), embedded=True)
-    if not worker_alive(host):
+    host = open_host(options.base.expanduser().absolute(), os.environ, Clock(), embedded=True)
+    if not stop_worker(host):
         print("no worker runs", file=sys.stderr)
-        return 0
-    record = _find_worker(host)
-    if record is not None:
-        send_signal(record, signal.SIGTERM)
-    while worker_alive(host):
-        time.sleep(0.05)
     return 0
-
-
-def _find_worker(host: Host) -> WorkerRecord | None:
-    """Return the record of the worker that lives, None where it has ended; one that has just begun writes it at once."""
-    for _ in range(_LOCK_TRIES):
-        record = living_record(host)
-        if record is not None or not worker_alive(host):
-            return record
-        time.sleep(0.05)
-    raise ConfigError(
-        "worker-unknown",
-        "the worker has left no record of its own",
-        context=str(host.base.worker_record),
-        hint=f"see who holds its lock: fuser -v {host.base.worker_lock}",
-    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,24 @@
-"""How an attempt ended, from what is known about it. Pure."""
+"""How an attempt ended, from what is known about it, and whether its job is tried again. Pure.
+
+    what has happened                                          class           tried again, at most
+    it is lost: no exit record, its worker is gone             infrastructure  max_retries
+    a GPU failed (an error whose code begins with gpu-)        as told         max_retries
+    it could not be started: its snapshot is damaged (DATA)    data            never
+      for something that stays as it is (SETTLED)              infrastructure  never
+      for anything else, such as a full disk                   infrastructure  max_retries
+    out of memory                                              resource        never: it would happen again
+    it failed: an exit status, a signal                        code            --retries
+      killed, and nothing tells by whom; its record is spoilt  unknown         --retries
+    it was to end: cancelled, its time limit                   none            never
+
+What the job itself could have brought about is never tried again at the host's cost.
+"""
 
 from __future__ import annotations
 
 import re
 import signal
+from enum import Enum
 
 from fetchml_core.errors import FetchError
 from fetchml_core.jobs.job import Job, Outcome, Stop
@@ -13,9 +28,27 @@ from fetchml_core.queue.base import Finished, Requeued
 from fetchml_core.units import format_duration, format_size
 
 _NO_MODULE = re.compile(rb"ModuleNotFoundError: No module named '([A-Za-z0-9_.]{1,100})'")
-_NO_COMMAND = 127
 
+DATA = frozenset({"blob-damaged", "blob-missing", "blob-too-large", "manifest-refused", "snapshot-unknown"})
+"""Codes of errors about what the job was given."""
+SETTLED = frozenset(
+    {
+        "gpu-not-available",
+        "limits-not-enforceable",
+        "no-command",
+        "no-seccomp",
+        "not-permitted",
+        "sandbox-not-proven",
+        "worker-bug",
+    }
+)
+SETTLED_KINDS = ("bad-", "env-", "image-", "path-", "seccomp-profile-")
+"""Codes, and beginnings of codes, of errors that the next try would meet again: somebody has to mend something first."""
+SPOILT = frozenset({"damaged-file", "damaged-record", "not-a-plain-file"})
+"""Codes of errors about a record that the job may have written itself."""
+_GPU_FAULT = "gpu-"
 
+_WHO_KILLED = "on the host, dmesg tells whether the kernel did it for want of memory"
 _MORE_MEMORY = "submit again with more --memory, or make the job smaller"
 
 
@@ -66,25 +99,35 @@ def _with_verdict(
             hint=_MORE_MEMORY,
         )
     if record.signal is not None:
-        return evolve(
-            facts, state=State.FAILED, failure="code", reason=f"killed by {_signal_name(record.signal)}"
-        )
+        reason = f"killed by {_signal_name(record.signal)}"
+        if record.signal == signal.SIGKILL:  # no program ends itself like that
+            return evolve(facts, state=State.FAILED, failure="unknown", reason=reason, hint=_WHO_KILLED)
+        return evolve(facts, state=State.FAILED, failure="code", reason=reason)
     if record.code != 0:
         reason = record.error or f"exit {record.code}"
         return evolve(facts, state=State.FAILED, failure="code", reason=reason, hint=_hint(log_tail, image))
     return facts
 
 
-def refused(error: FetchError) -> Outcome:
-    """Return the outcome of an attempt that could not be started."""
+def refused(error: FetchError, *, launched: bool = False) -> Outcome:
+    """Return the outcome of an attempt that could not be started, or, once *launched*, not be watched to its end."""
     message, hint = error.message, error.hint
     if error.code == "disk-full":  # its words are for a command that was refused
         message, hint = (
             message.partition(";")[0],
-            "free space on the host (df -h; df -i), then submit it again",
+            "free space on the host (df -h; df -i); once it has failed for good, submit it again",
         )
     reason = message + (f" ({' '.join(error.context.split())[:300]})" if error.context else "")
-    return Outcome(State.FAILED, reason, failure="infrastructure", hint=hint, error=error.code)
+    return Outcome(
+        State.FAILED, reason, failure=_class_of(error.code, launched=launched), hint=hint, error=error.code
+    )
+
+
+def _class_of(code: str, *, launched: bool) -> str:
+    if code in DATA:
+        return "data"
+    spoilt = code in SPOILT or (launched and not code.startswith(_GPU_FAULT))
+    return "unknown" if spoilt else "infrastructure"
 
 
 def _stopped(stop: Stop | None) -> State | None:
@@ -99,11 +142,38 @@ def _why_stopped(stop: Stop) -> str:
     return f"by {stop.by}" + (f": {stop.reason}" if stop.reason else "")
 
 
+class Payer(Enum):
+    """Whose number of further tries a failure counts against."""
+
+    HOST = "max_retries"
+    JOB = "--retries"
+    NOBODY = ""
+
+
+def payer_of(outcome: Outcome) -> Payer:
+    """Return whose retries pay for a further try after *outcome*."""
+    if outcome.state is State.LOST:
+        return Payer.HOST
+    settled = outcome.error in SETTLED or outcome.error.startswith(SETTLED_KINDS)
+    if outcome.state is not State.FAILED or settled:
+        return Payer.NOBODY
+    if outcome.error.startswith(_GPU_FAULT) or outcome.failure == "infrastructure":
+        return Payer.HOST
+    return Payer.JOB if outcome.failure in {"code", "unknown"} else Payer.NOBODY
+
+
 def end_of(job: Job, outcome: Outcome, max_retries: int) -> Finished | Requeued:
-    """Return what an attempt's *outcome* means for its job: one that was lost is tried again, *max_retries* times."""
-    lost = sum(1 for attempt in job.attempts if attempt.outcome and attempt.outcome.state is State.LOST)
-    again = outcome.state is State.LOST and lost < max_retries
-    return Requeued(outcome) if again else Finished(outcome)
+    """Return what an attempt's *outcome* means for its job.
+
+    Args:
+        job: With the attempts before; those that somebody else pays for do not count.
+        outcome: Of the newest attempt.
+        max_retries: The worker file's.
+    """
+    payer = payer_of(outcome)
+    most = {Payer.HOST: max_retries, Payer.JOB: job.spec.retries, Payer.NOBODY: 0}[payer]
+    before = sum(1 for attempt in job.attempts if attempt.outcome and payer_of(attempt.outcome) is payer)
+    return Requeued(outcome) if before < most else Finished(outcome)
 
 
 def time_limit_stop(seconds: float) -> Stop:

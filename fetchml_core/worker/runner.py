@@ -110,6 +110,10 @@ class Runner(threading.Thread):
             self._stop_wish = stop
             self._wake()
 
+    def use(self, host: Host) -> None:
+        """Go on with the settings of *host*, whose worker file was read again."""
+        self._host = host
+
     def detach(self) -> None:
         """Leave the job alone and end the thread."""
         self._detach = True
@@ -162,7 +166,7 @@ class Runner(threading.Thread):
         self._log.error("job %d: %s", self.job.id, error)
         if self._stop_wish is not None:
             return judge(None, self._stop_wish)
-        return refused(error)
+        return refused(error, launched=self._attempt.launch is not None)
 
     def _start(self) -> Outcome:
         """Prepare, launch, prove, record, go."""
@@ -270,11 +274,11 @@ class Runner(threading.Thread):
                 self._launcher.go(launch, self._places.folder)
         pidfd = self._launcher.open_pidfd(launch)
         try:
-            stopping = _Stopping(self._launcher, launch, self._places.folder, self._host)
+            stopping = _Stopping(self._launcher, launch, self._places.folder)
             while pidfd is not None and not self._wait(pidfd, stopping):
                 self._metrics.collect()
                 self._check_time()
-                stopping.drive(self._stop_wish)
+                stopping.drive(self._stop_wish, self._host)
         finally:
             if pidfd is not None:
                 os.close(pidfd)
@@ -351,24 +355,23 @@ class Runner(threading.Thread):
 class _Stopping:
     """The one way a job is ended: say why, signal, grace, kill of everything."""
 
-    def __init__(self, launcher: Launcher, launch: Launched, folder: Path, host: Host) -> None:
+    def __init__(self, launcher: Launcher, launch: Launched, folder: Path) -> None:
         self._launcher = launcher
         self._launch = launch
         self._folder = folder
-        self._host = host
         self._signalled = False
         self.deadline: float | None = None
 
-    def drive(self, stop: Stop | None) -> None:
+    def drive(self, stop: Stop | None, host: Host) -> None:
         """Do the next step of ending the job, if it is time for one."""
         if stop is None:
             return
-        now = self._host.clock.boot().seconds
+        now = host.clock.boot().seconds
         if not self._signalled:
             self._signalled = True
             request_stop(self._folder, stop.reason or "cancelled")
             self._launcher.signal(self._launch, signal.SIGTERM)
-            self.deadline = now + self._host.worker.graceful_timeout.seconds
+            self.deadline = now + host.worker.graceful_timeout.seconds
         if stop.now or (self.deadline is not None and now >= self.deadline):
             self._launcher.kill(self._launch)
             self.deadline = now + 1.0

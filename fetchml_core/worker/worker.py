@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import select
 import signal
 import threading
 from collections.abc import Sequence
 
+from attrs import evolve
+
+from fetchml_core.config.find import find_worker_file
+from fetchml_core.config.load import load_worker
 from fetchml_core.errors import FetchError
 from fetchml_core.fsio import try_lock
 from fetchml_core.jobs.job import Job, Launched, Lease, Outcome, Stop
@@ -21,13 +26,17 @@ from fetchml_core.jobs.states import ACTIVE, State
 from fetchml_core.launcher.base import Launcher
 from fetchml_core.queue.base import UNFINISHED, Beat, Change, Filter, Started
 from fetchml_core.service.capacity import capacity_of
-from fetchml_core.service.heal import wants_worker
+from fetchml_core.service.drain import read_drain
+from fetchml_core.service.heal import may_claim, wants_worker
 from fetchml_core.service.host import Host
+from fetchml_core.service.own_log import set_level, worker_logging
 from fetchml_core.service.room import Holding, holdings
+from fetchml_core.service.workers import update_own_record
 
 from .claim import Choice
 from .outcome import end_of, judge
 from .reaper import Reaper
+from .reload import reloaded
 from .runner import Runner
 
 IDLE_S = 60.0
@@ -65,26 +74,36 @@ class Worker:
         self._runners: dict[int, Runner] = {}
         self._reaper = Reaper(host, launcher, self._live)
         self._ending = False
+        self._reload = False
         self._revision = -1
         self._capacity = capacity_of(host)
         self._idle_since = host.clock.boot().seconds
         self._next_beat = 0.0
+        self._next_try = math.inf
         with contextlib.suppress(FileExistsError):
             os.mkfifo(host.base.wake, 0o600)
         # opened for both, so that the last agent's leaving is no end of file
         self._wake = os.open(host.base.wake, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         self._changes = host.queue.watch()
 
-    def run(self) -> None:
-        """Work until told to end, or for lack of work."""
+    def hear_signals(self) -> None:
+        """From now on SIGTERM ends the worker, and SIGHUP lets it read its file again."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
+        signal.signal(signal.SIGHUP, self._hear_reload)
+
+    def run(self) -> None:
+        """Work until told to end, or for lack of work."""
         try:
             while not self._ending:
+                if self._reload:
+                    self._read_again()
                 self._turn()
-                if self._moved_away() or (self._idle_too_long() and self._leave()):
+                if self._moved_away() or ((self._idle_too_long() or self._drained()) and self._leave()):
                     return
                 self._sleep()
+            # a door that asks for a worker from now on waits for the end of this one; whoever holds it ends or starts one
+            try_lock(self._host.base.start_lock)
         finally:
             self._detach()
 
@@ -93,9 +112,35 @@ class Worker:
         self._log.info("%s: ending; running jobs go on", signal.Signals(number).name)
         self._poke()
 
+    def _hear_reload(self, _: int, __: object) -> None:
+        self._reload = True
+        self._poke()
+
+    def _read_again(self) -> None:
+        """Take over what may change of the worker file as it is now; a bad file changes nothing."""
+        self._reload = False
+        host = self._host
+        try:
+            read = load_worker(find_worker_file(host.base.folder, host.worker_file), host.environ).config
+        except FetchError as error:
+            self._log.error("SIGHUP: all stays as it was: %s", error)
+            return
+        worker, kept = reloaded(host.worker, read)
+        self._host = evolve(host, worker=worker)
+        self._capacity = capacity_of(self._host)
+        for runner in self._runners.values():
+            runner.use(self._host)
+        set_level(worker_logging(worker.logging, host.server.logging))
+        self._next_beat = 0.0  # the time between two may be shorter now
+        update_own_record(self._host, slots=worker.slots, read_at=host.clock.now())
+        self._log.info("SIGHUP: the worker file was read again")
+        if kept:
+            self._log.warning("SIGHUP: kept until the worker is started anew: %s", ", ".join(kept))
+
     def _turn(self) -> None:
         """One look at the queue, and what follows from it."""
         self._drop_finished()
+        self._next_try = math.inf
         try:
             with self._queue_lock:
                 self._changes.clear()
@@ -103,7 +148,8 @@ class Worker:
                 jobs = self._held() if revision != self._revision or self._due() else ()
             self._pass_on(jobs)
             self._take_up(jobs)
-            self._claim()
+            if read_drain(self._host.base) is None:
+                self._claim()
             self._beat()
             self._reaper.turn()
             self._revision = revision  # only now: what an error kept from being done is looked at again
@@ -165,6 +211,7 @@ class Worker:
             with self._queue_lock:
                 choice = Choice(self._holdings(self._held()), self._capacity, self._host.clock.now())
                 job = self._host.queue.claim(choice, self._lease())
+                self._next_try = choice.next_try
             if job is None:
                 return
             self._log.info("job %d: claimed, attempt %d", job.id, len(job.attempts))
@@ -213,6 +260,8 @@ class Worker:
         if not self._due():
             return
         self._next_beat = self._host.clock.boot().seconds + self._host.worker.heartbeat_interval.seconds
+        with contextlib.suppress(OSError):  # the time of its record is the last sign of life that people see
+            os.utime(self._host.base.worker_record)
         for runner in list(self._runners.values()):
             try:
                 self._advance(runner.job, Beat(self._lease()))
@@ -229,10 +278,10 @@ class Worker:
     def _leave(self) -> bool:
         """Give up the lock, then look once more: a door that queued a job before sees the lock free, or we see it."""
         os.close(self._lock)
-        queue = self._host.queue
-        pause = queue.paused()
-        if not any(wants_worker(job, queue.home, pause) for job in queue.jobs(UNFINISHED)):
-            self._log.info("no work for %d s: ending", IDLE_S)
+        drain = read_drain(self._host.base)
+        stays = drain is None and not self._on_demand  # somebody ended the drain of a service in this moment
+        if not stays and not self._wanted():
+            self._log.info("%s: ending", f"no work for {IDLE_S:.0f} s" if drain is None else "drained")
             return True
         lock = self._lock_again()
         if lock is None:
@@ -240,6 +289,19 @@ class Worker:
         self._lock = lock
         self._idle_since = self._host.clock.boot().seconds
         return False
+
+    def _wanted(self) -> bool:
+        queue, claims = self._host.queue, may_claim(self._host)
+        return any(wants_worker(job, queue.home, claims=claims) for job in queue.jobs(UNFINISHED))
+
+    def _drained(self) -> bool:
+        """Whether somebody wants this worker to end with its jobs, and no job runs any more."""
+        if self._runners or read_drain(self._host.base) is None:
+            return False
+        try:
+            return not self._held()
+        except FetchError:
+            return False  # the next look at the queue tells of it
 
     def _moved_away(self) -> bool:
         """Whether there is nothing more to do here: another queue serves the jobs, and none runs."""
@@ -267,7 +329,7 @@ class Worker:
         now, watched = self._host.clock.boot().seconds, self._changes.fileno()
         timeout = max(0.0, self._next_beat - now)
         poll_s = self._host.worker.poll_interval_seconds or (POLL_S if watched < 0 else WATCHED_S)
-        timeout = min(timeout, poll_s)
+        timeout = min(timeout, poll_s, max(0.0, self._next_try - self._host.clock.now()))
         if self._on_demand:
             timeout = min(timeout, max(0.0, self._idle_since + IDLE_S - now))
         poll = select.poll()

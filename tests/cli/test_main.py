@@ -35,6 +35,7 @@ Commands:
   gpus     Show the host's GPUs and who holds them.
   pull     Fetch the results of a job.
   queue    Look after a host's queue; for its admins.
+  worker   Look after a host's worker.
   config   Check, explain and change configuration files.
 """
 

@@ -137,9 +137,9 @@ def test_disk_fills_while_a_job_runs(ml, disk):
     assert (disk / "base" / "run" / "worker.json").read_bytes() == worker
 
 
-def test_disk_is_full_when_a_job_would_start(ml, disk):
-    """A job that was accepted and finds no space for its workspace ends with that reason; it is not lost."""
-    local_base(ml, disk / "base", PROCESS + "max_workers: 1\n")
+def job_without_room(ml, disk: Path, worker: str) -> Path:
+    """Submit a job whose workspace finds no space when it would start, as job 2; return what fills the disk."""
+    local_base(ml, disk / "base", PROCESS + "max_workers: 1\n" + worker)
     folder = script(ml, "print('done')\n").parent
     (folder / "data").write_bytes(os.urandom(1200 * KIB))
     (folder / "first.py").write_text(
@@ -149,13 +149,36 @@ def test_disk_is_full_when_a_job_would_start(ml, disk):
     poll_until(lambda: jobs(ml)[0][1] == "running", "the first job runs")
     ml.ok("submit", "job")
     ballast = fill(disk)
-
     ml.ok("cancel", "1")
+    return ballast
+
+
+def test_disk_is_full_when_a_job_would_start(ml, disk):
+    """A job that was accepted and finds no space for its workspace, however often it is tried, ends with that reason."""
+    ballast = job_without_room(ml, disk, "max_retries: 1\n")
+
     done = ml.fails(1, "wait", "2")
 
     ballast.unlink()
     what, hint = done.stderr.splitlines()
     assert what.startswith("job 2 failed: no space left to ")
-    assert hint == "  hint  free space on the host (df -h; df -i), then submit it again"
+    assert hint == (
+        "  hint  free space on the host (df -h; df -i); once it has failed for good, submit it again"
+    )
     assert jobs(ml) == [(1, "cancelled"), (2, "failed")]
+    assert len(ml.json("show", "2")["job"]["attempts"]) == 2
     ml.fails(0, "submit", "job", "--wait")
+
+
+def test_disk_is_full_for_a_while(ml, disk):
+    """The job waits for its next try, says so, and runs once there is space again."""
+    ballast = job_without_room(ml, disk, "")
+    poll_until(lambda: "tried again in " in ml.ok("status", "2"), "it waits for its next try")
+
+    ballast.unlink()
+    ml.ok("wait", "2")
+
+    outcomes = [attempt["outcome"] for attempt in ml.json("show", "2")["job"]["attempts"]]
+    assert [outcome["failure"] for outcome in outcomes[:2]] == ["infrastructure"] * 2
+    assert {outcome["error"] for outcome in outcomes[:2]} == {"disk-full"}
+    assert jobs(ml) == [(1, "cancelled"), (2, "succeeded")]

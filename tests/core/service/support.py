@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,15 @@ from attrs import evolve
 
 from fetchml_core.clock import Clock
 from fetchml_core.convert import to_data
+from fetchml_core.fsio import replace_file
 from fetchml_core.jobs.job import Job, JobSpec, Launched, Lease, Outcome
 from fetchml_core.jobs.states import State
+from fetchml_core.launcher.evidence import read_stat
 from fetchml_core.permission.policy import LOCAL, Identity
 from fetchml_core.queue.base import Finished, Started
 from fetchml_core.service.host import Host, open_host
 from fetchml_core.service.perform import perform
+from fetchml_core.service.workers import WorkerRecord
 from fetchml_core.snapshot.manifest import Manifest
 from fetchml_core.wire.messages import (
     CancelRequest,
@@ -38,6 +42,8 @@ from fetchml_core.wire.messages import (
     UploadRequest,
     WaitRequest,
     WhyRequest,
+    WorkerDrainRequest,
+    WorkerStopRequest,
 )
 from tests.core.snapshot.trees import manifest_of
 from tests.support.small import SMALL
@@ -104,6 +110,15 @@ class World:
             yield
         finally:
             os.close(fd)
+
+    def write_record(self, **fields: Any) -> None:
+        """Write what a living worker says of itself: this very process, unless *fields* name another."""
+        stat = read_stat(os.getpid())
+        assert stat is not None
+        known = {"pid": os.getpid(), "start_ticks": stat.start_ticks, "worker_id": "box1", "ready": True}
+        places = {"queue": str(self.host.queue_path), "data": str(self.host.data.folder)}
+        record = WorkerRecord(**{**known, **places, "launcher": "process", **fields})
+        replace_file(self.host.base.worker_record, json.dumps(to_data(record)).encode())
 
     def ask(self, verb: str, args: Any, talk: Talk | None = None, *, identity: Identity | None = None) -> Any:
         """Ask as a door does, with plain data."""
@@ -187,4 +202,9 @@ class World:
             "queue-resume": Nothing(),
             "queue-check": QueueCheckRequest(repair=True),
             "queue-migrate": QueueMigrateRequest("filesystem"),
+            "worker-status": Nothing(),
+            "worker-start": Nothing(),
+            "worker-stop": WorkerStopRequest(),
+            "worker-drain": WorkerDrainRequest("because"),
+            "worker-resume": Nothing(),
         }

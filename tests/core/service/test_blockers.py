@@ -7,12 +7,12 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetchml_core.jobs.job import Job, JobSpec
+from fetchml_core.jobs.job import Attempt, Job, JobSpec, Outcome
 from fetchml_core.jobs.states import State
 from fetchml_core.queue.base import Pause
 from fetchml_core.service.blockers import Situation, on_one_line, standings
 from fetchml_core.service.schedule import PATIENCE_S
-from fetchml_core.wire.messages import Holder, WorkerInfo
+from fetchml_core.wire.messages import DrainInfo, Holder, WorkerInfo
 from tests.core.service.hosts import GIB, NOW, gpu, host, job, running, starting
 
 ALIVE = WorkerInfo(True, "box1")
@@ -165,6 +165,32 @@ def test_blockers_of_the_whole_host_come_first():
     assert [blocker.kind for blocker in found[2].blockers] == ["paused", "worker", "cpus"]
     assert on_one_line(found[2]) == "the queue is paused by ada: new driver"
     assert lines(jobs, pause=Pause("ada", moved_to="redis"))[2] == "the queue was moved to redis by ada"
+
+
+def test_a_drained_host_says_who_drained_it():
+    """It stands before what a job lacks, and instead of the worker that is gone for it."""
+    worker = WorkerInfo(False, drained=DrainInfo("ada", "new disk", NOW))
+    found = told([running(1, "bob", cpus=8.0), job(2)], host(8), worker)
+
+    assert [blocker.kind for blocker in found[2].blockers] == ["drained", "cpus"]
+    assert on_one_line(found[2]) == "the worker is drained by ada: new disk"
+
+
+def failed_twice(number, ago):
+    """A queued job whose second try failed *ago* seconds before now."""
+    failed = Outcome(State.FAILED, "no space left")
+    tries = tuple(Attempt(n, "box1", 0.0, outcome=failed, ended_at=NOW - ago) for n in (1, 2))
+    return evolve(job(number), attempts=tries)
+
+
+def test_a_job_that_failed_twice_is_passed_over_for_a_while():
+    """It says for how long and what had happened; the others go on, and so does it when the time is over."""
+    assert lines([failed_twice(1, 5.5), job(2)]) == {1: "tried again in 5s (no space left)", 2: "starts next"}
+    assert lines([failed_twice(1, 10.0), job(2)]) == {1: "starts next", 2: "starts next"}
+    assert [one.kind for one in told([failed_twice(1, 5.5)], worker=WorkerInfo(False))[1].blockers] == [
+        "worker",
+        "retry",
+    ]
 
 
 def test_jobs_of_other_hosts_wait_for_theirs():

@@ -13,6 +13,7 @@ from fetchml_core.jobs.states import State
 from fetchml_core.queue.base import Finished, Pause
 from fetchml_core.service import news
 from fetchml_core.service.context import Context
+from fetchml_core.service.drain import Drain, write_drain
 from fetchml_core.service.heal import wants_worker
 from fetchml_core.service.news import Every, QueueNews
 from fetchml_core.service.workers import worker_alive
@@ -132,18 +133,20 @@ def test_who_wants_a_worker(world, state):
     """What runs does, what is queued while it may start; a held or ended job, and another host's, never."""
     job = evolve(world.submit(), state=state)
 
-    assert wants_worker(job, "", None) == (state.active or state is State.QUEUED)
-    assert wants_worker(job, "", Pause("anna")) == state.active
-    assert not wants_worker(job, "box2", None)
+    assert wants_worker(job, "", claims=True) == (state.active or state is State.QUEUED)
+    assert wants_worker(job, "", claims=False) == state.active
+    assert not wants_worker(job, "box2", claims=True)
 
 
-@pytest.mark.parametrize("way", ["held", "paused", "moved"])
+@pytest.mark.parametrize("way", ["held", "paused", "moved", "drained"])
 def test_no_worker_is_started_for_what_none_can_do(tmp_path, way):
     """A list heals a worker that has died, but only where it would have something to do."""
     world = World(tmp_path / "base")
     world.submit()
     if way == "held":
         world.host.queue.hold(1)
+    elif way == "drained":
+        write_drain(world.host.base, Drain("anna"))
     else:
         world.host.queue.pause(Pause("anna", moved_to="sqlite" if way == "moved" else ""))
     world.ask("list", ListRequest())

@@ -27,6 +27,10 @@ CHANGING = (
     "queue-resume",
     "queue-check",
     "queue-migrate",
+    "worker-start",
+    "worker-stop",
+    "worker-drain",
+    "worker-resume",
 )
 # Design section 7, "Permissions of the verbs".
 PERMISSIONS = {
@@ -49,14 +53,23 @@ PERMISSIONS = {
     "queue-resume": "queue:admin",
     "queue-check": "queue:admin",
     "queue-migrate": "queue:admin",
+    "worker-status": "jobs:read",
+    "worker-start": "worker:admin",
+    "worker-stop": "worker:admin",
+    "worker-drain": "worker:admin",
+    "worker-resume": "worker:admin",
 }
 
 
 @pytest.fixture
-def audited(tmp_path):
-    """A host with an audit trail and a running job of Anna's that has a result."""
+def audited(request, tmp_path):
+    """A host with an audit trail whose worker lives; none does where it would be ended, which is this process."""
     made = World(tmp_path / "audited", server=AUDIT)
+    if request.node.callspec.params.get("verb") == "worker-stop":
+        yield made
+        return
     with made.worker_lives():
+        made.write_record()
         yield made
 
 
@@ -164,13 +177,14 @@ def test_reading_changes_nothing(audited, verb):
     assert len(records(audited)) == told
 
 
-def test_a_full_disk_under_the_trail_refuses_the_change(audited, mocker):
+@pytest.mark.parametrize("verb", ["cancel"])
+def test_a_full_disk_under_the_trail_refuses_the_change(audited, mocker, verb):
     """Disk full while recording: an error that says so, and the job runs on."""
     job = audited.running(user="anna")
     before = audited.everything()
     mocker.patch("os.fsync", side_effect=OSError(28, "No space left on device"))
     with pytest.raises(FetchError, match="disk-full"):
-        audited.ask("cancel", audited.requests(job)["cancel"])
+        audited.ask(verb, audited.requests(job)[verb])
 
     assert audited.everything() == before
 

@@ -12,13 +12,24 @@ from fetchml_core.jobs.job import Attempt, Job, JobSpec, Outcome, Stop
 from fetchml_core.jobs.states import State
 from fetchml_core.launcher.record import ExitRecord
 from fetchml_core.queue.base import Finished, Requeued
-from fetchml_core.worker.outcome import end_of, judge, refused, time_limit_stop
+from fetchml_core.worker.outcome import (
+    DATA,
+    SETTLED,
+    SPOILT,
+    Payer,
+    end_of,
+    judge,
+    payer_of,
+    refused,
+    time_limit_stop,
+)
 
 RECORD = ExitRecord(attempt=1, started=1.0, ended=2.0, code=0, log_bytes=10, log_dropped=3, max_rss=1 << 20)
 EXIT_0 = RECORD
 EXIT_3 = evolve(RECORD, code=3)
 SEGV = evolve(RECORD, code=None, signal=11)
 SIGNAL_40 = evolve(RECORD, code=None, signal=40)
+KILLED = evolve(RECORD, code=None, signal=9)
 OOM = evolve(RECORD, code=None, signal=9, oom=True)
 NOT_FOUND = evolve(RECORD, code=127, error="nosuch: command not found")
 BY_USER = Stop("anna", "typo")
@@ -35,6 +46,8 @@ BY_TIME = time_limit_stop(90.0)
         (NOT_FOUND, None, False, State.FAILED, "code", "nosuch: command not found"),
         (SEGV, None, False, State.FAILED, "code", "killed by SIGSEGV"),
         (SIGNAL_40, None, False, State.FAILED, "code", "killed by signal 40"),
+        (KILLED, None, False, State.FAILED, "unknown", "killed by SIGKILL"),
+        (KILLED, BY_USER, False, State.CANCELLED, "", "by anna: typo"),
         (OOM, None, False, State.FAILED, "resource", "out of memory (its largest process had 1.0 MiB)"),
         (
             evolve(OOM, max_rss=None),
@@ -140,43 +153,101 @@ def test_a_full_disk_at_the_start_is_told_for_a_job():
 
 
 @pytest.mark.parametrize(
-    ("lost_before", "max_retries", "again"), [(0, 3, True), (2, 3, True), (3, 3, False), (0, 0, False)]
+    ("codes", "before_the_go", "after_it"),
+    [
+        (sorted(DATA), "data", "data"),
+        (sorted(SPOILT), "unknown", "unknown"),
+        (sorted(SETTLED), "infrastructure", "unknown"),
+        (["gpu-not-usable", "gpu-lost"], "infrastructure", "infrastructure"),
+        (["disk-full", "podman-failed", "image-missing", "queue-unreachable"], "infrastructure", "unknown"),
+    ],
 )
-def test_lost_attempts_are_tried_again_so_often(lost_before, max_retries, again):
-    """max_retries is the number of further attempts."""
-    tried = tuple(Attempt(n, "box1", 0.0, outcome=Outcome(State.LOST)) for n in range(1, lost_before + 1))
-    job = Job(
-        1,
-        "anna",
-        JobSpec("x", ("true",), ""),
-        0.0,
-        State.RUNNING,
-        (*tried, Attempt(lost_before + 1, "box1", 0.0)),
-    )
-    lost = Outcome(State.LOST)
+def test_the_class_of_what_could_not_be_started(codes, before_the_go, after_it):
+    """By the code of the error; after the go the job itself may be behind it."""
+    for code in codes:
+        assert refused(HostError(code, "x")).failure == before_the_go
+        assert refused(HostError(code, "x"), launched=True).failure == after_it
 
-    assert end_of(job, lost, max_retries) == (Requeued(lost) if again else Finished(lost))
+
+def outcome(state=State.FAILED, failure="", error=""):
+    """An outcome of which only the class counts."""
+    return Outcome(state, failure=failure, error=error)
+
+
+FAILURES = ("", "code", "data", "infrastructure", "resource", "unknown")
+ERRORS = ("", "disk-full", "gpu-lost", "image-missing", "bad-limit", "seccomp-profile-weak", *sorted(SETTLED))
+ENDED = (State.SUCCEEDED, State.CANCELLED, State.TIMED_OUT)
+
+
+@pytest.mark.parametrize(("state", "failure", "error"), list(itertools.product(ENDED, FAILURES, ERRORS)))
+def test_success_and_a_wish_are_never_tried_again(state, failure, error):
+    """Whatever else is said of it: a cancelled job stays cancelled, the time limit counts once."""
+    assert payer_of(outcome(state, failure, error)) is Payer.NOBODY
+
+
+@pytest.mark.parametrize(("failure", "error"), list(itertools.product(FAILURES, ERRORS)))
+def test_a_lost_attempt_is_the_hosts(failure, error):
+    """Whatever a worker before this one wrote beside it."""
+    assert payer_of(outcome(State.LOST, failure, error)) is Payer.HOST
+
+
+@pytest.mark.parametrize(("failure", "error"), list(itertools.product(FAILURES, ERRORS)))
+def test_who_pays_for_a_failure(failure, error):
+    """The whole table: a GPU fault and infrastructure the host, the program and the unknown the job, else nobody."""
+    payer = payer_of(outcome(State.FAILED, failure, error))
+
+    if error == "gpu-lost":
+        assert payer is Payer.HOST
+    elif error not in {"", "disk-full"}:
+        assert payer is Payer.NOBODY
+    else:
+        paid = {"infrastructure": Payer.HOST, "code": Payer.JOB, "unknown": Payer.JOB}
+        assert payer is paid.get(failure, Payer.NOBODY)
+
+
+LOST = Outcome(State.LOST)
+EXIT = outcome(failure="code")
+FULL = outcome(failure="infrastructure", error="disk-full")
+OUT_OF_MEMORY = outcome(failure="resource")
+
+
+def tried(*before, retries=0):
+    """A job that was tried with these outcomes, and runs again."""
+    attempts = [Attempt(n, "box1", 0.0, outcome=one, ended_at=1.0) for n, one in enumerate(before, 1)]
+    attempts.append(Attempt(len(before) + 1, "box1", 2.0))
+    return Job(1, "anna", JobSpec("x", ("true",), "", retries=retries), 0.0, State.RUNNING, tuple(attempts))
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "again"),
+    [
+        ((), LOST, True),
+        ((LOST, LOST), LOST, True),
+        ((LOST, FULL, LOST), LOST, False),
+        ((EXIT, EXIT), LOST, True),
+        ((LOST, FULL), FULL, True),
+        ((LOST, FULL, FULL), FULL, False),
+        ((), EXIT, True),
+        ((EXIT,), EXIT, True),
+        ((EXIT, EXIT), EXIT, False),
+        ((LOST, LOST, LOST), EXIT, True),
+        ((), OUT_OF_MEMORY, False),
+    ],
+)
+def test_each_payer_has_tries_of_its_own(before, now, again):
+    """Three of the host, two of the job: what the one has used up is not taken from the other."""
+    assert end_of(tried(*before, retries=2), now, 3) == (Requeued(now) if again else Finished(now))
+
+
+@pytest.mark.parametrize("now", [LOST, FULL, EXIT])
+def test_without_retries_the_first_failure_is_the_last(now):
+    """Zero is the number of further tries."""
+    assert end_of(tried(), now, 0) == Finished(now)
 
 
 def test_an_attempt_that_was_given_back_is_no_try():
     """It ended without an outcome: nothing ran, so it costs the job none of its retries."""
-    given_back = tuple(Attempt(n, "box1", 0.0, ended_at=1.0) for n in (1, 2, 3))
-    job = Job(
-        1, "anna", JobSpec("x", ("true",), ""), 0.0, State.RUNNING, (*given_back, Attempt(4, "box1", 2.0))
-    )
-    lost = Outcome(State.LOST)
-
-    assert end_of(job, lost, 1) == Requeued(lost)
-
-
-@pytest.mark.parametrize(
-    "state", sorted({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.TIMED_OUT}, key=str)
-)
-def test_no_other_end_is_tried_again(state):
-    """A failing script is not the host's fault."""
-    job = Job(1, "anna", JobSpec("x", ("true",), ""), 0.0, State.RUNNING, (Attempt(1, "box1", 0.0),))
-
-    assert isinstance(end_of(job, Outcome(state), 9), Finished)
+    assert end_of(tried(None, None, None), LOST, 1) == Requeued(LOST)
 
 
 def test_the_time_limit_is_the_workers_own_wish():

@@ -14,14 +14,18 @@ from attrs import evolve
 
 from fetchml_core.clock import Clock
 from fetchml_core.convert import to_data
+from fetchml_core.errors import explain_os_error
 from fetchml_core.fsio import replace_file, try_lock
 from fetchml_core.jobs.job import Launched, Lease, Stop
+from fetchml_core.jobs.retries import FIRST_S
 from fetchml_core.jobs.states import State
 from fetchml_core.launcher.evidence import read_stat
 from fetchml_core.launcher.process import ProcessLauncher
 from fetchml_core.queue.base import Pause, Started, Stored
+from fetchml_core.service.drain import Drain, remove_drain, write_drain
 from fetchml_core.service.show import last_metrics
 from fetchml_core.service.workers import WorkerRecord, own_command, worker_alive
+from fetchml_core.worker import runner as runner_module
 from fetchml_core.worker import worker as module
 from fetchml_core.worker.main import main
 from fetchml_core.worker.runner import Runner
@@ -131,14 +135,14 @@ def test_no_more_jobs_than_slots(world, serve):
 
 
 def test_what_cannot_be_started_is_told_on_the_job(world, serve):
-    """A snapshot whose blob was damaged on the disk: the job fails with the host's error, and is not tried again."""
+    """A snapshot whose blob was damaged on the disk: its data failed, and no further try would find it mended."""
     job = world.submit()
     for blob in world.host.data.blobs.glob("??/*"):
         blob.chmod(0o600)
         blob.write_bytes(b"x" * blob.stat().st_size)
     job = serve().ended(job)
 
-    assert (job.state, job.outcome.failure) == (State.FAILED, "infrastructure")
+    assert (job.state, job.outcome.failure) == (State.FAILED, "data")
     assert job.outcome.error in {"blob-damaged", "snapshot-unknown"}
     assert len(job.attempts) == 1
 
@@ -378,6 +382,72 @@ def test_a_real_worker_is_killed_and_its_job_taken_up(world, serve):
 # --- lost attempts ---
 
 
+def test_a_failing_script_is_tried_again_so_often(world, serve):
+    """--retries 2: three tries, each with its class, and the last one's end is the job's."""
+    job = serve().ended(world.submit(argv=script(f"{RAN}; exit 3"), retries=2))
+
+    assert (job.state, runs(world, job)) == (State.FAILED, 3)
+    assert [(one.outcome.failure, one.outcome.code) for one in job.attempts] == [("code", 3)] * 3
+
+
+class LaterClock(Clock):
+    """The machine's clocks, the wall clock so many seconds ahead."""
+
+    ahead = 0.0
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return super().now() + self.ahead
+
+
+def test_a_job_that_failed_twice_waits_and_lets_others_pass(world, serve):
+    """The worker sleeps until the pause is over, and no longer: its own next look would be an hour away."""
+    clock = LaterClock()
+    serving = serve(clock=clock, poll_s=3600)
+    job = world.submit(argv=script(f"{RAN}; exit 3"), retries=2)
+    serving.until(lambda: sum(one.outcome is not None for one in world.host.queue.get(job.id).attempts) == 2)
+    serving.ended(world.submit(argv=script("true"), priority=1))
+    assert world.host.queue.get(job.id).state is State.QUEUED
+    clock.ahead = FIRST_S - 0.2
+
+    assert len(serving.ended(job).attempts) == 3
+
+
+def test_a_try_that_succeeds_is_the_end(world, serve):
+    """The checkpoint folder tells a try that another was before it."""
+    line = f"{RAN}; [ $FETCHML_ATTEMPT = 2 ]"
+    job = serve().ended(world.submit(argv=script(line), retries=5))
+
+    assert (job.state, runs(world, job)) == (State.SUCCEEDED, 2)
+
+
+def test_a_spoilt_record_is_no_free_retry(world, serve):
+    """A job that writes nonsense in place of its exit record gets no try at the host's cost."""
+    line = f"{RAN}; rm -rf $FETCHML_STOP_FILE; c=$(dirname $FETCHML_STOP_FILE); mkdir $c/exit.json"
+    job = serve().ended(world.submit(argv=script(line)))
+
+    assert (job.state, job.outcome.failure) == (State.FAILED, "unknown")
+    assert runs(world, job) == 1
+
+
+def test_a_workspace_that_finds_no_space_is_tried_again(world, serve, mocker):
+    """The disk is full when the job starts, and not any more when it is tried again: it runs."""
+    real, calls = runner_module.materialise, []
+
+    def full_at_first(*args, **options):
+        calls.append(1)
+        if len(calls) == 1:
+            raise explain_os_error(OSError(28, "No space left on device"), "lay out the workspace")
+        real(*args, **options)
+
+    mocker.patch.object(runner_module, "materialise", full_at_first)
+    job = serve().ended(world.submit(argv=script(RAN)))
+
+    assert (job.state, runs(world, job), len(job.attempts)) == (State.SUCCEEDED, 1, 2)
+    first = job.attempts[0].outcome
+    assert (first.state, first.failure, first.error) == (State.FAILED, "infrastructure", "disk-full")
+
+
 @pytest.mark.parametrize("max_retries", [0, 2])
 def test_a_lost_job_is_tried_again_so_often(tmp_path, max_retries):
     """An init that is killed leaves no record: queued again max_retries times, then lost."""
@@ -609,6 +679,69 @@ def test_race_another_worker_that_took_over_is_left_alone(world, idle, mocker):
     idle.worker._detach()
 
 
+@pytest.mark.parametrize("on_demand", [False, True])
+def test_race_a_drain_that_ends_while_the_worker_leaves(world, serve, mocker, on_demand):
+    """Who resumes finds the lock held and starts none: the worker, which gives it up first, looks once more."""
+    serving = serve(on_demand=on_demand)
+    write_drain(world.host.base, Drain("anna"))
+    if on_demand:  # a service needs no job to stay
+        world.submit(argv=script(RAN))
+    real, resumed = os.close, []
+
+    def resume_meanwhile(fd):
+        real(fd)
+        if fd == serving.lock and not resumed:
+            resumed.append(fd)
+            remove_drain(world.host.base)
+
+    assert serving.worker._drained()
+    mocker.patch.object(module.os, "close", resume_meanwhile)
+    left = serving.worker._leave()
+    mocker.stopall()
+    serving.lock = serving.worker._lock
+
+    assert not left
+    assert worker_alive(world.host)
+    serving.ended(world.submit(argv=script("true")))
+
+
+def test_a_drained_worker_stays_for_its_jobs(world, serve):
+    """It leaves when the last has ended, not before; what waits does not keep it."""
+    serving = serve()
+    job = world.submit(argv=script(POLITE))
+    serving.printed(job, "ready")
+    write_drain(world.host.base, Drain("anna"))
+    world.submit(argv=script(RAN))
+    serving.worker._turn()
+    assert not serving.worker._drained()
+    world.host.queue.stop(job.id, Stop("anna"))
+    serving.ended(job)
+    serving.until(lambda: not serving.worker._runners)
+
+    assert serving.worker._drained()
+    assert serving.worker._leave()
+    serving.lock = serving.worker._lock = try_lock(world.host.base.worker_lock)
+
+
+def test_race_a_door_waits_for_a_worker_that_ends(world, serve, mocker):
+    """From the moment it takes no job any more nobody finds it alive: it holds the lock of those who would wake it."""
+    serving = serve()
+    held = []
+    real = module.try_lock
+    mocker.patch.object(module, "try_lock", lambda path: held.append(real(path)))
+    detach = mocker.patch.object(
+        serving.worker, "_detach", side_effect=lambda: held.append(real(world.host.base.start_lock))
+    )
+    serving.worker._ending = True
+    serving.worker.run()
+    mocker.stopall()
+
+    assert detach.called
+    assert held[0] is not None
+    assert held[1] is None
+    os.close(held[0])
+
+
 # --- news of the queue ---
 
 
@@ -678,7 +811,7 @@ def test_jobs_of_another_home_are_left_alone(world, serve):
 
 def test_a_paused_queue_lets_the_worker_go(world, serve):
     """What is queued waits without a worker; resumed, it is run."""
-    serving = serve()
+    serving = serve(on_demand=True)
     world.host.queue.pause(Pause("anna"))
     job = world.submit(argv=script(RAN))
     serving.worker._turn()

@@ -1,0 +1,103 @@
+"""``ml worker status``: how the worker of a host is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import typer
+from attrs import asdict
+
+from fetchml_cli.commands.common import JsonOption, ProfileOption, connect
+from fetchml_cli.lazy import new_app
+from fetchml_cli.output.jobs import drain_words, worker_fields
+from fetchml_cli.output.times import ago, rfc3339
+from fetchml_core.units import format_size
+from fetchml_core.wire.messages import Nothing, WorkerProcess, WorkerStatusReply
+
+if TYPE_CHECKING:
+    from fetchml_cli.cli import Cli
+
+app = new_app()
+Rows = Iterator[tuple[str, str]]
+
+
+@app.command()
+def status(ctx: typer.Context, as_json: JsonOption = False, profile: ProfileOption = "") -> None:
+    """Tell how the worker of the host is: since when it runs, what it holds, what it uses, who drained it.
+
+    Nothing is started by looking.
+
+    Exit status: 0 also where none runs; 4 permission; 6 host out of reach.
+    """
+    run(ctx.obj.configured(profile=profile, json=as_json))
+
+
+def run(cli: Cli) -> None:
+    """Do the command without Typer."""
+    with connect(cli) as client:
+        reply: WorkerStatusReply = client.call("worker-status", Nothing())
+    if cli.json:
+        cli.show_json(_fields(reply))
+        return
+    rows = list(_rows(reply))
+    width = max(len(name) for name, _ in rows)
+    for name, text in rows:
+        cli.out.line(f"{name:<{width}}  {text}")
+
+
+def _fields(reply: WorkerStatusReply) -> dict[str, Any]:
+    return {
+        "worker": worker_fields(reply.worker),
+        "base": reply.base,
+        "queue": reply.queue,
+        "data": reply.data,
+        "process": None if reply.process is None else _process_fields(reply.process),
+        "jobs": [asdict(job) for job in reply.jobs],
+        "queued": reply.queued,
+    }
+
+
+def _process_fields(process: WorkerProcess) -> dict[str, Any]:
+    times = {name: rfc3339(getattr(process, f"{name}_at")) for name in ("started", "read", "beat")}
+    plain = {name: value for name, value in asdict(process).items() if not name.endswith("_at")}
+    return plain | times | {"config": process.config or None}
+
+
+def _rows(reply: WorkerStatusReply) -> Rows:
+    worker, process, now = reply.worker, reply.process, reply.now
+    if worker.id:
+        yield "worker", worker.id
+    if process is None:
+        yield "state", "starting" if worker.alive else "no worker runs"
+    else:
+        kind = "until it is stopped" if process.service else "while there is work"
+        yield "state", f"running, {kind}, started {ago(process.started_at, now)}"
+    if worker.drained is not None:
+        yield "drained", drain_words(worker.drained, now)
+    slots = f" of {process.slots} slots taken" if process else " held"
+    yield "jobs", f"{len(reply.jobs)}{slots}, {reply.queued} queued"
+    for job in reply.jobs:
+        yield f"  {job.id}", f"{job.state}: {job.name} ({job.user})"
+    if process is not None:
+        yield from _process_rows(process, now)
+    if worker.launcher:
+        yield "launcher", worker.launcher
+    yield "base", reply.base
+    yield "queue", reply.queue
+    yield "data", reply.data
+    for note in (*worker.notes, *worker.idle):
+        yield "note", note
+
+
+def _process_rows(process: WorkerProcess, now: float) -> Rows:
+    yield "last beat", ago(process.beat_at, now)
+    yield "process", str(process.pid)
+    if process.memory is not None:
+        yield "memory", format_size(process.memory)
+    if process.cpu_s is not None:
+        share = 100 * process.cpu_s / max(now - process.started_at, 1.0)
+        yield "cpu", f"{process.cpu_s:.1f}s, {share:.1f} % of a core since it started"
+    yield "version", f"{process.version}, protocol {process.protocol}"
+    yield "build", process.build
+    yield "file", f"{process.config or 'none'}, read {ago(process.read_at, now)}"
