@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 import subprocess
 import threading
 from pathlib import Path
@@ -269,12 +270,21 @@ def test_a_drain_lets_jobs_end_and_starts_none(host):
     assert ended(host, 2).outcome.code == 5
 
 
+class Staying(Talk):
+    """A client that waits as long as it takes."""
+
+    def gone(self, seconds, also=-1):
+        """Let a while go by."""
+        time.sleep(0.05)
+        return False
+
+
 def test_a_drain_waits_where_asked(host):
     """It answers when the worker has ended."""
     submit(host)
     until_ready(host)
     open_gate(host)
-    reply = host.ask("worker-drain", WorkerDrainRequest(wait=True), Talk(leaves_after=1000))
+    reply = host.ask("worker-drain", WorkerDrainRequest(wait=True), Staying())
 
     assert reply.alive is False
     assert host.host.queue.get(1).outcome.code == 4
