@@ -81,7 +81,9 @@ class Served:
         self._snapshot = world.stage(tree).digest
         self._number = 0
         argv = [sys.executable, "-m", "fetchml_core.worker.main", "run", "--base", str(base)]
-        self.process = subprocess.Popen(argv, env={**env, VARIABLE: run_id()}, stderr=subprocess.DEVNULL)
+        env = {**env, VARIABLE: run_id()}
+        # a session of its own: Ctrl-C is for the benchmark, which then ends its jobs through it
+        self.process = subprocess.Popen(argv, env=env, stderr=subprocess.DEVNULL, start_new_session=True)
 
     def ready(self) -> None:
         """Wait until it takes jobs."""
