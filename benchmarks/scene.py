@@ -7,6 +7,7 @@ with the run.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -28,44 +29,72 @@ from .measure import BrokenCaseError, Program
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.support.podman import Podman
+
 NEEDED = ("root", "git", "ssh", "sshd", "podman", "image-python")
 MARK = b"first-line-of-the-job"
 MIB = 1 << 20
 
 
-def lacks() -> list[str]:
-    """What the machine lacks for the rows that need SSH and Podman: the part, and how to get it."""
-    return [f"{name}: {PARTS[name].install}" for name in NEEDED if not PARTS[name].there()]
+def lacks(names: tuple[str, ...] = NEEDED) -> list[str]:
+    """What the machine lacks of these parts, by default those for SSH and Podman: the part, and how to get it."""
+    return [f"{name}: {PARTS[name].install}" for name in names if not PARTS[name].there()]
 
 
 class Scene:
-    """All that the cases run in."""
+    """All that the cases run in; each part is made when it is first asked for."""
 
     def __init__(self) -> None:
         self.folder = run_folder()
-        self.podman = root_podman()
-        self.image = self.podman.load(images.PYTHON)
+        self._ending = contextlib.ExitStack()
+
+    @functools.cached_property
+    def podman(self) -> Podman:
+        """The root account's Podman."""
+        return root_podman()
+
+    @functools.cached_property
+    def image(self) -> str:
+        """The image of all jobs, loaded."""
+        return self.podman.load(images.PYTHON)
+
+    @functools.cached_property
+    def server(self) -> Sshd:
+        """The host, which has Podman and the image."""
+        assert self.image
         key = self.folder / "client_key"
         make_key(key)
         PRIVSEP.mkdir(mode=0o755, exist_ok=True)
         # scp speaks SFTP
         extra = "Subsystem sftp internal-sftp"
-        self.server = Sshd(self._new("sshd"), key, "root", self.podman.settings, extra).start()
-        self.remote = Home(self._new("over-ssh"))
-        self.remote.ssh.mkdir(mode=0o700)
-        self.remote.connect(self.server, "bench")
-        self.local = Home(self._new("here"))
+        server = Sshd(self.new("sshd"), key, "root", self.podman.settings, extra).start()
+        self._ending.callback(server.stop)
+        return server
 
-    def _new(self, name: str) -> Path:
+    @functools.cached_property
+    def remote(self) -> Home:
+        """A client of that host."""
+        home = Home(self.new("over-ssh"))
+        home.ssh.mkdir(mode=0o700)
+        home.connect(self.server, "bench")
+        return home
+
+    @functools.cached_property
+    def local(self) -> Home:
+        """A client whose jobs run here."""
+        assert self.image
+        return Home(self.new("here"))
+
+    def new(self, name: str) -> Path:
+        """A folder of this name that was not there."""
         path = self.folder / name
         path.mkdir()
         return path
 
     def close(self) -> None:
-        """End what was started and remove the folder."""
-        self.server.stop()
+        """End what was started."""
+        self._ending.close()
         end_processes(VARIABLE, run_id())
-        self.podman.run("rm", "--force", "--ignore", "bench-bare", check=False)
 
     def ml(self, home: Home, cwd: Path, *words: str) -> Program:
         """``ml WORDS`` of the client with this home folder."""
@@ -114,6 +143,7 @@ class Scene:
 
     def bare_podman(self, tree: Path) -> Program:
         """``podman run`` of the same script with the flags, image and limits of a job, and nothing of ours around it."""
+        self._ending.callback(self.podman.run, "rm", "--force", "--ignore", "bench-bare", check=False)
         return Program(["podman", *_bare_arguments(self, tree)], self.podman.env, Path("/"))
 
 
@@ -129,7 +159,6 @@ def _bare_arguments(scene: Scene, tree: Path) -> list[str]:
         (folder / name).chmod(0o755)
     shutil.copytree(tree, folder / "workspace", dirs_exist_ok=True)
     (folder / "init").touch()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     spec = LaunchSpec(
         job_id=1,
         attempt=1,
@@ -140,7 +169,7 @@ def _bare_arguments(scene: Scene, tree: Path) -> list[str]:
         env={},
         image=scene.image,
         cpus=float(os.cpu_count() or 1),
-        memory=memory // 2,
+        memory=memory() // 2,
         seccomp_profile=default_profile(),
     )
     argv = podman_run_argv(
@@ -174,6 +203,11 @@ def commit(tree: Path) -> None:
     who = ["-c", "user.name=bench", "-c", "user.email=bench@localhost", "-c", "init.defaultBranch=main"]
     for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "all"]):
         subprocess.run(["git", "-C", str(tree), *who, *words], check=True, capture_output=True)
+
+
+def memory() -> int:
+    """Memory of this machine, in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def resident(pid: int) -> int:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .measure import BrokenCaseError, Case, Program, Times, round_robin
-from .scene import MARK, MIB, Scene, commit, disk_is_warm, lacks, make_tree, ml_argv, resident, scene
+from .scene import MARK, MIB, Scene, commit, disk_is_warm, lacks, make_tree, memory, ml_argv, scene
 
 FIRST_LINE_FACTOR = 1.5
 
@@ -222,18 +222,6 @@ class _Fresh:
         return self._made
 
 
-def memory(stage: Scene) -> list[str]:
-    """Lines about the workers that are idle now."""
-    lines = []
-    for name, home in (("over SSH", stage.remote), ("local", stage.local)):
-        if worker := stage.worker(home):
-            found = resident(int(worker["pid"])) / MIB
-            lines.append(
-                f"{'idle worker, ' + name:<30} {found:8.1f} MiB   aim <= 60   {told(holds=found <= 60)}"
-            )
-    return lines
-
-
 def told(*, holds: bool | None) -> str:
     return "" if holds is None else "holds" if holds else "DOES NOT HOLD"
 
@@ -243,7 +231,7 @@ def show(title: str, rows: list[Row]) -> None:
     print(f"\n{title}")
     print(f"{'case':<30} {'n':>3} {'median ms':>10} {'best ms':>9} {'ratio':>7}  {'to':<21} aim")
     for one in rows:
-        ratio = "" if one.ratio is None else f"{one.ratio:.2f}x"
+        ratio = "" if one.ratio is None else f"{one.ratio:.3g}x"
         taken = f"{one.times.median * 1000:10.1f} {one.times.best * 1000:9.1f}"
         print(
             f"{one.name:<30} {len(one.times.taken):>3} {taken} {ratio:>7}  {one.floor:<21} {one.aim}  {told(holds=one.holds)}".rstrip()
@@ -265,9 +253,8 @@ def machine() -> list[str]:
         ),
         platform.system(),
     )
-    ram = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return [
-        f"{time.strftime('%Y-%m-%d')}; {os.cpu_count()} CPUs ({cpu}), {ram:.0f} GiB, load {os.getloadavg()[0]:.1f}",
+        f"{time.strftime('%Y-%m-%d')}; {os.cpu_count()} CPUs ({cpu}), {memory() / 2**30:.0f} GiB, load {os.getloadavg()[0]:.1f}",
         f"{system}, Linux {platform.release()}, Python {platform.python_version()}",
         f"{_version('ssh', '-V')}; {_version('podman', '--version')}",
     ]
@@ -314,7 +301,6 @@ def main() -> int:
                     show(title, measure(stage, options.count))
                 except BrokenCaseError as error:
                     print(f"\n{title}: not measured: {error}")
-        print("\n" + "\n".join(memory(stage)))
     return 0
 
 
