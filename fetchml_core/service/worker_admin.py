@@ -86,7 +86,10 @@ def stop(context: Context, request: WorkerStopRequest) -> WorkerStopReply:
 def drain(context: Context, request: WorkerDrainRequest) -> WorkerDrainReply:
     """Let the worker take no new jobs and end with the running ones; nobody starts one until `resume`."""
     host, cancel = context.host, request.cancel
-    drained, running = _drain(context, "drain", request.reason, cancel=cancel)
+    before = read_drain(host.base)
+    # whoever drains again, only to wait, takes no reason away
+    reason = request.reason or (before.reason if before else "")
+    drained, running = _drain(context, "drain", reason, cancel=cancel)
     while request.wait and worker_alive(host) and not context.talk.gone(_LOOK_S):
         _end_jobs(context, drained, "drain", cancel=cancel)
     alive = worker_alive(host)

@@ -31,7 +31,7 @@ def drain(
 
     Running jobs go on to their end, and the worker ends with the last of them. New jobs are taken and wait; none starts
     a worker, not even after the host's next start. With --cancel each running job gets the signal to stop and the
-    worker file's graceful_timeout, as with ml cancel. Draining again replaces the reason.
+    worker file's graceful_timeout, as with ml cancel. Draining again replaces the reason where one is given.
 
     Exit status: 0 it is drained; 4 you are no admin of the host; 6 host out of reach; 130 Ctrl-C while it waits: it
     stays drained.
@@ -51,9 +51,12 @@ def run(cli: Cli, reason: str, *, cancel: bool = False, wait: bool = False) -> N
         )
         return
     cli.out.line("the worker is drained: no job starts")
-    if reply.alive and reply.running:
-        what = "being cancelled" if cancel else "going on"
-        cli.out.line(f"{jobs_in_words(reply.running)}: {what}; the worker then ends")
+    if not reply.alive:
+        cli.out.line("no worker runs")
+    if cancel and reply.running:
+        cli.out.line(f"{jobs_in_words(reply.running)}: {'being cancelled' if reply.alive else 'cancelled'}")
+    elif reply.alive and reply.running:
+        cli.out.line(f"{jobs_in_words(reply.running)}: going on; the worker then ends")
     cli.hint(f"  {with_profile(cli, 'ml worker resume')}   takes jobs again")
 
 
