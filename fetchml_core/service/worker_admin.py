@@ -90,12 +90,13 @@ def drain(context: Context, request: WorkerDrainRequest) -> WorkerDrainReply:
     # whoever drains again, only to wait, takes no reason away
     reason = request.reason or (before.reason if before else "")
     drained, running = _drain(context, "drain", reason, cancel=cancel)
-    while request.wait and worker_alive(host) and not context.talk.gone(_LOOK_S):
-        _end_jobs(context, drained, "drain", cancel=cancel)
-    alive = worker_alive(host)
     told = drain_info(drained)
     assert told is not None  # noqa: S101 - of a drain
-    return WorkerDrainReply(told, _ids(running), alive)
+    if request.wait:
+        context.talk.item(WorkerDrainReply(told, _ids(running), worker_alive(host)))
+    while request.wait and worker_alive(host) and not context.talk.gone(_LOOK_S):
+        _end_jobs(context, drained, "drain", cancel=cancel)
+    return WorkerDrainReply(told, _ids(running), worker_alive(host))
 
 
 def resume(context: Context, _: Nothing) -> WorkerResumeReply:

@@ -8,6 +8,7 @@ import re
 import pytest
 from attrs import evolve
 
+from fetchml_cli.boundary import Detached
 from fetchml_cli.commands.worker import drain, start, status
 from fetchml_cli.commands.worker.draining import jobs_in_words
 from fetchml_core.errors import HostError
@@ -55,10 +56,10 @@ DRAINED = DrainInfo("anna", "new GPU", NOW - 120)
 
 
 class Answering:
-    """A connection that gives one answer."""
+    """A connection that gives one answer, after its items, or fails."""
 
-    def __init__(self, reply):
-        self._reply = reply
+    def __init__(self, reply, items=()):
+        self._reply, self._items = reply, items
 
     def __enter__(self):
         return self
@@ -66,8 +67,12 @@ class Answering:
     def __exit__(self, *_):
         pass
 
-    def call(self, *_, **__):
+    def call(self, *_, on_item=None):
         """Answer."""
+        for item in self._items:
+            on_item(item)
+        if isinstance(self._reply, BaseException):
+            raise self._reply
         return self._reply
 
 
@@ -288,22 +293,40 @@ def test_draining_again_takes_no_reason_away(host, run_verb):
 
 
 @pytest.mark.parametrize(
-    ("words", "alive", "told"),
+    ("cancel", "alive", "told"),
     [
-        ((), True, "jobs 3 and 4: going on; the worker then ends\n"),
-        (("--cancel",), True, "jobs 3 and 4: being cancelled\n"),
-        (("--wait",), False, "no worker runs\n"),
-        (("--cancel", "--wait"), False, "no worker runs\njobs 3 and 4: cancelled\n"),
+        (False, (True,), "jobs 3 and 4: going on; the worker then ends\n"),
+        (True, (True,), "jobs 3 and 4: being cancelled; the worker then ends\n"),
+        (False, (False,), "no worker runs\n"),
+        (False, (False, False), "no worker runs\n"),
+        (False, (True, False), "jobs 3 and 4: going on; the worker then ends\nthe worker has ended\n"),
+        (
+            True,
+            (True, False),
+            "jobs 3 and 4: being cancelled; the worker then ends\nthe worker has ended\njobs 3 and 4: cancelled\n",
+        ),
     ],
 )
-def test_drain_tells_what_becomes_of_jobs_and_worker(tmp_path, mocker, words, alive, told):
-    """Whoever waited for the end reads that it has come."""
-    reply = WorkerDrainReply(DRAINED, (3, 4), alive)
-    mocker.patch.object(drain, "connect", return_value=Answering(reply))
+def test_drain_tells_what_becomes_of_jobs_and_worker(tmp_path, mocker, cancel, alive, told):
+    """Whoever waits reads at once what has begun, and at the end that it has come."""
+    *items, reply = (WorkerDrainReply(DRAINED, (3, 4), lives) for lives in alive)
+    mocker.patch.object(drain, "connect", return_value=Answering(reply, items))
     cli = fake_cli(tmp_path)
-    drain.run(cli, "new GPU", cancel="--cancel" in words, wait="--wait" in words)
+    drain.run(cli, "new GPU", cancel=cancel, wait=bool(items))
 
     assert text_of(cli.out) == "the worker is drained: no job starts\n" + told
+
+
+def test_ctrl_c_ends_the_waiting_and_not_the_drain(tmp_path, mocker):
+    """Which is said, with what ends it; before the host has answered nothing is known."""
+    begun = [WorkerDrainReply(DRAINED, (3,), True)]
+    mocker.patch.object(drain, "connect", return_value=Answering(KeyboardInterrupt(), begun))
+    with pytest.raises(Detached, match="the worker stays drained\n  ml worker resume "):
+        drain.run(fake_cli(tmp_path), "", wait=True)
+
+    mocker.patch.object(drain, "connect", return_value=Answering(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        drain.run(fake_cli(tmp_path), "", wait=True)
 
 
 def test_drain_json(host, run_verb):

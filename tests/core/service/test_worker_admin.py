@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -269,14 +270,25 @@ def test_a_drain_lets_jobs_end_and_starts_none(host):
     assert ended(host, 2).outcome.code == 5
 
 
+class Patient(Talk):
+    """A client that waits as long as it is asked to, for at least as many fiftieths of a second as it has patience."""
+
+    def gone(self, seconds, also=-1):
+        """Wait, then say whether it has left."""
+        time.sleep(min(seconds, 0.02))
+        return super().gone(seconds, also)
+
+
 def test_a_drain_waits_where_asked(host):
     """It answers when the worker has ended."""
     submit(host)
     until_ready(host)
     open_gate(host)
-    reply = host.ask("worker-drain", WorkerDrainRequest(wait=True), Talk(leaves_after=1000))
+    talk = Patient(leaves_after=1000)
+    reply = host.ask("worker-drain", WorkerDrainRequest(wait=True), talk)
 
     assert reply.alive is False
+    assert [(item.drained, item.running) for item in talk.items] == [(reply.drained, reply.running)]
     assert host.host.queue.get(1).outcome.code == 4
 
 
