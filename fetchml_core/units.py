@@ -52,6 +52,11 @@ def format_size(size: int) -> str:
     return f"{number:.1f} TiB"
 
 
+def format_cpus(cpus: float) -> str:
+    """Return a number of CPUs for people: ``1 CPU``, ``0.5 CPUs``."""
+    return f"{cpus:g} {'CPU' if cpus == 1 else 'CPUs'}"
+
+
 def parse_duration(text: str) -> float:
     """Return the seconds that *text* names, at least 0.
 

@@ -10,10 +10,10 @@ import typer
 
 from fetchml_cli.commands.common import JobArgument, JsonOption, ProfileOption, connect
 from fetchml_cli.lazy import new_app
-from fetchml_cli.output.jobs import ending, gpus_asked, job_fields, ran, waited, worker_fields
+from fetchml_cli.output.jobs import asked_for, ending, job_fields, ran, waited, worker_fields
 from fetchml_cli.output.times import ago, rfc3339
 from fetchml_core.jobs.job import Attempt, Job
-from fetchml_core.units import format_duration, format_size
+from fetchml_core.units import format_cpus, format_duration, format_size
 from fetchml_core.wire.messages import ShowReply, ShowRequest
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _rows(reply: ShowReply) -> Rows:
     job = reply.job
     yield "job", f"{job.id} {job.spec.name}"
     why = ending(job) if job.state.final else reply.why
-    yield "state", job.state.value + (f" ({why})" if why else "")
+    yield "state", job.state.value + (f" ({why})" if why not in {"", job.state.value} else "")
     if not job.state.final and not reply.worker.alive and reply.worker.hint:
         yield "hint", reply.worker.hint
     if job.home:
@@ -101,9 +101,7 @@ def _asked(job: Job) -> Rows:
     if spec.env:
         yield "variables", " ".join(sorted(spec.env))
     wanted = [
-        f"{spec.resources.cpus:g} CPUs" if spec.resources.cpus else "",
-        format_size(spec.resources.memory) if spec.resources.memory else "",
-        gpus_asked(spec.resources),
+        *asked_for(spec.resources),
         f"at most {format_duration(spec.time_limit)}" if spec.time_limit else "",
         f"{spec.retries} {'retry' if spec.retries == 1 else 'retries'}" if spec.retries else "",
     ]
@@ -119,7 +117,7 @@ def _tried(attempt: Attempt) -> Rows:
     if launch and launch.image_digest:
         yield "  image", launch.image_digest
     if launch and (launch.cpus or launch.memory):
-        yield "  limits", f"{launch.cpus:g} CPUs, {format_size(launch.memory)} of memory"
+        yield "  limits", f"{format_cpus(launch.cpus)}, {format_size(launch.memory)} of memory"
     if launch and launch.gpus:
         yield "  GPUs", ", ".join(launch.gpus)
     if launch and launch.enforced:

@@ -63,7 +63,7 @@ def run(cli: Cli, words: list[str], *, limit: float | None = None, of_job: bool 
     try:
         jobs = wait_for(cli, profile, tuple(words), limit=limit)
     except WaitedLongEnough:
-        cli.note(f"still running after {limit:g} s")
+        cli.note(f"not ended after {limit:g} s")
         return RAN_OUT
     if cli.json:
         cli.show_json({"jobs": [job_fields(job) for job in jobs]})

@@ -9,9 +9,8 @@ import typer
 
 from fetchml_cli.commands.common import JobArgument, JsonOption, ProfileOption, connect
 from fetchml_cli.lazy import new_app
-from fetchml_cli.output.jobs import ending, gpus_asked, ran, waited, worker_fields
-from fetchml_core.jobs.job import Job
-from fetchml_core.units import format_duration, format_size
+from fetchml_cli.output.jobs import asked_for, ending, ran, waited, worker_fields
+from fetchml_core.units import format_cpus, format_duration, format_size
 from fetchml_core.wire.messages import Blocker, Holds, WhyReply, WhyRequest
 
 if TYPE_CHECKING:
@@ -52,9 +51,9 @@ def _rows(reply: WhyReply) -> Rows:
     job = reply.job
     yield "job", f"{job.id} {job.spec.name}"
     yield "state", _state(reply)
-    asked = _asked(job)
+    asked = asked_for(job.spec.resources)
     if asked:
-        yield "asked for", asked
+        yield "asked for", ", ".join(asked)
     for blocker in reply.blockers:
         yield "waits", blocker.text
     if reply.keeps:
@@ -68,6 +67,8 @@ def _rows(reply: WhyReply) -> Rows:
         yield "hint", reply.worker.hint
     if any(blocker.kind == "held" for blocker in reply.blockers):
         yield "hint", f"ml release {job.id}"
+    if job.state.final and job.outcome and job.outcome.hint:
+        yield "hint", job.outcome.hint
     for note in reply.notes:
         yield "note", note
 
@@ -87,18 +88,8 @@ def _state(reply: WhyReply) -> str:
     return f"{waiting}, {line}" + ("" if reply.blockers else "; starts next")
 
 
-def _asked(job: Job) -> str:
-    wanted = job.spec.resources
-    words = (
-        f"{wanted.cpus:g} CPUs" if wanted.cpus else "",
-        f"{format_size(wanted.memory)} of memory" if wanted.memory else "",
-        gpus_asked(wanted),
-    )
-    return ", ".join(word for word in words if word)
-
-
 def _held(holds: Holds) -> str:
-    words = (f"{holds.cpus:g} CPUs", f"{format_size(holds.memory)} of memory", holds.where)
+    words = (format_cpus(holds.cpus), f"{format_size(holds.memory)} of memory", holds.where)
     return ", ".join(word for word in words if word)
 
 

@@ -10,7 +10,8 @@ from typing import Any
 from fetchml_cli.output.table import Cell, Column, Row, span, state
 from fetchml_cli.output.times import ago, rfc3339
 from fetchml_core.jobs.job import Attempt, Job, Launched, Outcome, Resources, Stop
-from fetchml_core.units import format_size
+from fetchml_core.jobs.states import State
+from fetchml_core.units import format_cpus, format_size
 from fetchml_core.wire.messages import DrainInfo, WorkerInfo
 
 COLUMNS = (
@@ -51,9 +52,15 @@ def tries(job: Job) -> int:
 
 
 def waited(job: Job, now: float) -> float:
-    """Return the seconds from submission to the start of the newest attempt, or to the end, or to now."""
-    started = job.attempt.started_at if job.attempt else None
-    return max(0.0, (started or job.ended_at or now) - job.submitted_at)
+    """Return the seconds that the newest try was waited for: from submission, or the end of the try before, to its start.
+
+    Of a job that waits, also for a further try, those until now.
+    """
+    waits, attempt = job.state in {State.QUEUED, State.HELD}, job.attempt
+    before = job.attempts if waits else job.attempts[:-1]
+    since = (before[-1].ended_at if before else None) or job.submitted_at
+    until = now if waits else (attempt.started_at if attempt else None) or job.ended_at or now
+    return max(0.0, until - since)
 
 
 def ran(job: Job, now: float) -> float | None:
@@ -81,6 +88,16 @@ def gpus_asked(wanted: Resources) -> str:
         return ""
     memory = f" with {format_size(wanted.gpu_memory)} each" if wanted.gpu_memory else ""
     return f"{wanted.gpus} {'GPU' if wanted.gpus == 1 else 'GPUs'}{memory}"
+
+
+def asked_for(wanted: Resources) -> list[str]:
+    """Return what a job asked for, each in a few words; what it left to the host is left out."""
+    words = (
+        format_cpus(wanted.cpus) if wanted.cpus else "",
+        f"{format_size(wanted.memory)} of memory" if wanted.memory else "",
+        gpus_asked(wanted),
+    )
+    return [word for word in words if word]
 
 
 def weakness(launch: Launched) -> str:

@@ -12,7 +12,7 @@ from fetchml_core.jobs.job import Job
 from fetchml_core.jobs.retries import waits_until
 from fetchml_core.jobs.states import State
 from fetchml_core.queue.base import Pause, claim_order
-from fetchml_core.units import format_duration, format_size
+from fetchml_core.units import format_cpus, format_duration, format_size
 from fetchml_core.wire.messages import Blocker, Holder, Holds, WorkerInfo
 
 from .drain import why_drained
@@ -20,6 +20,8 @@ from .room import MILLI, Capacity, Demand, Holding, Lack, holdings
 from .schedule import Verdict, verdicts
 from .turns import stands_since
 
+RETRIES = "tried again in"
+"""How a wait for the next try begins, with the time that is left."""
 _WORDS = {"slots": "slots", "cpus": "CPUs", "memory": "memory", "gpus": "GPUs"}
 NAMED = 4
 """So many holders are named in a sentence; the list beside it has them all."""
@@ -120,7 +122,7 @@ def _pausing(job: Job, now: float) -> Blocker | None:
     if not until:
         return None
     last = job.outcome.reason if job.outcome else ""
-    text = f"tried again in {format_duration(math.ceil(until - now))}"
+    text = f"{RETRIES} {format_duration(math.ceil(until - now))}"
     return Blocker("retry", text + (f" ({last})" if last else ""))
 
 
@@ -244,7 +246,7 @@ def _bare(kind: str, number: float) -> str:
 def _amount(kind: str, number: int) -> str:
     shown = _shown(kind, number)
     if kind == "cpus":
-        return f"{shown:g} {'CPU' if shown == 1 else 'CPUs'}"
+        return format_cpus(shown)
     return f"{_bare(kind, shown)} of memory" if kind == "memory" else f"{shown:g} {kind}"
 
 

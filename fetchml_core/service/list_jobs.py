@@ -37,12 +37,13 @@ def run(context: Context, request: ListRequest) -> ListReply:
         chosen, hidden = own[-limit:], max(0, len(own) - limit)
     pause = queue.paused()
     reasons = why(host, unfinished, worker, {job.id for job in chosen})
+    stood = {job.id: job.state for job in unfinished}  # it may have started, or ended, since
     moved = (f"{why_paused(pause)} and takes no more jobs",) if pause is not None and pause.moved_to else ()
     return ListReply(
         tuple(chosen),
         worker,
         host.clock.now(),
-        {str(job_id): reason for job_id, reason in reasons.items()},
+        {str(job.id): reasons[job.id] for job in chosen if job.id in reasons and stood[job.id] is job.state},
         hidden,
         (*moved, *host.queue_notes()),
     )

@@ -10,6 +10,7 @@ from fetchml_core.queue.base import UNFINISHED
 from fetchml_core.wire.messages import JobNews, LogsReply, LogsRequest, WorkerInfo
 from fetchml_core.wire.session import CHUNK
 
+from .blockers import RETRIES
 from .context import Context
 from .heal import heal
 from .news import Every, QueueNews
@@ -76,7 +77,8 @@ class _Follower:
                 worker = self._worker
             reason = why(host, host.queue.jobs(UNFINISHED), worker, {job.id}).get(job.id, "")
             reason += f"; {worker.hint}" if worker.hint else ""
-        news = (job.state, len(job.attempts), reason)
+        # that a second less is left until its next try is no news
+        news = (job.state, len(job.attempts), RETRIES if reason.startswith(RETRIES) else reason)
         if news != self._told:
             self._told = news
             self._context.talk.item(JobNews(job, reason))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fetchml_core.errors import InputError
 from fetchml_core.jobs.checks import check_gpus
 from fetchml_core.jobs.job import Resources
-from fetchml_core.units import format_size
+from fetchml_core.units import format_cpus, format_size
 
 from .room import Capacity
 
@@ -34,9 +34,9 @@ def _check_cpus(wanted: float | None, capacity: Capacity) -> None:
     ceiling, had = capacity.limits.cpus, capacity.inventory.cpus
     if wanted > min(ceiling, had):
         message = (
-            f"this host has {had:g} CPUs in all"
+            f"this host has {format_cpus(had)} in all"
             if had <= ceiling
-            else f"a job on this host gets at most {ceiling:g} CPUs (podman_cpus)"
+            else f"a job on this host gets at most {format_cpus(ceiling)} (podman_cpus)"
         )
         raise InputError(
             "too-many-cpus", message, context=f"--cpus {wanted:g}", hint=f"--cpus {min(ceiling, had):g}"

@@ -86,13 +86,17 @@ def stop(context: Context, request: WorkerStopRequest) -> WorkerStopReply:
 def drain(context: Context, request: WorkerDrainRequest) -> WorkerDrainReply:
     """Let the worker take no new jobs and end with the running ones; nobody starts one until `resume`."""
     host, cancel = context.host, request.cancel
-    drained, running = _drain(context, "drain", request.reason, cancel=cancel)
-    while request.wait and worker_alive(host) and not context.talk.gone(_LOOK_S):
-        _end_jobs(context, drained, "drain", cancel=cancel)
-    alive = worker_alive(host)
+    before = read_drain(host.base)
+    # whoever drains again, only to wait, takes no reason away
+    reason = request.reason or (before.reason if before else "")
+    drained, running = _drain(context, "drain", reason, cancel=cancel)
     told = drain_info(drained)
     assert told is not None  # noqa: S101 - of a drain
-    return WorkerDrainReply(told, _ids(running), alive)
+    if request.wait:
+        context.talk.item(WorkerDrainReply(told, _ids(running), worker_alive(host)))
+    while request.wait and worker_alive(host) and not context.talk.gone(_LOOK_S):
+        _end_jobs(context, drained, "drain", cancel=cancel)
+    return WorkerDrainReply(told, _ids(running), worker_alive(host))
 
 
 def resume(context: Context, _: Nothing) -> WorkerResumeReply:

@@ -799,6 +799,6 @@ VERBS: dict[str, Verb] = {
     "worker-status": Verb(Nothing, WorkerStatusReply),
     "worker-start": Verb(Nothing, WorkerStartReply),
     "worker-stop": Verb(WorkerStopRequest, WorkerStopReply),
-    "worker-drain": Verb(WorkerDrainRequest, WorkerDrainReply),
+    "worker-drain": Verb(WorkerDrainRequest, WorkerDrainReply, WorkerDrainReply),
     "worker-resume": Verb(Nothing, WorkerResumeReply),
 }

@@ -348,7 +348,8 @@ class Runner(threading.Thread):
                 # The exit record is on disk: what cannot be recorded now can be later, or by the next worker.
                 self._wait_for_queue(error)
             else:
-                self._log.info("job %d is %s %s", self.job.id, self.job.state.value, outcome.reason)
+                told = f": {outcome.reason}" if outcome.reason else ""
+                self._log.info("job %d is %s%s", self.job.id, self.job.state.value, told)
                 return
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetchml_core.errors import InputError
-from fetchml_core.units import MAX_SIZE, format_duration, format_size, parse_duration, parse_size
+from fetchml_core.units import MAX_SIZE, format_cpus, format_duration, format_size, parse_duration, parse_size
 
 
 @pytest.mark.parametrize(
@@ -120,6 +120,12 @@ def test_durations_are_total(text):
 def test_sizes_for_people(size, text):
     """One unit, one decimal."""
     assert format_size(size) == text
+
+
+@pytest.mark.parametrize(("cpus", "text"), [(1.0, "1 CPU"), (0.5, "0.5 CPUs"), (16.0, "16 CPUs")])
+def test_cpus_for_people(cpus, text):
+    """One is one."""
+    assert format_cpus(cpus) == text
 
 
 @pytest.mark.parametrize(

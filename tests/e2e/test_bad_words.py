@@ -113,7 +113,7 @@ TYPED = {
     "more CPUs than a job may have": (
         ["--cpus", "1000"],
         """
-        error: too-many-cpus: a job on this host gets at most 1 CPUs (podman_cpus)
+        error: too-many-cpus: a job on this host gets at most 1 CPU (podman_cpus)
           context  --cpus 1000
           hint     --cpus 1
         """,

@@ -75,7 +75,9 @@ def _rows(reply: WorkerStatusReply) -> Rows:
         yield "state", f"running, {kind}, started {ago(process.started_at, now)}"
     if worker.drained is not None:
         yield "drained", drain_words(worker.drained, now)
-    slots = f" of {process.slots} slots taken" if process else " held"
+    if not worker.alive:
+        yield "hint", _next_step(reply)
+    slots = f" of {process.slots} slots taken" if process else " running"
     yield "jobs", f"{len(reply.jobs)}{slots}, {reply.queued} queued"
     for job in reply.jobs:
         yield f"  {job.id}", f"{job.state}: {job.name} ({job.user})"
@@ -88,6 +90,14 @@ def _rows(reply: WorkerStatusReply) -> Rows:
     yield "data", reply.data
     for note in (*worker.notes, *worker.idle):
         yield "note", note
+
+
+def _next_step(reply: WorkerStatusReply) -> str:
+    if reply.worker.drained is not None:
+        return "ml worker resume"
+    if reply.jobs or reply.queued:
+        return "ml status starts one for these jobs; ml worker start one that stays"
+    return "ml submit starts one for its job; ml worker start one that stays"
 
 
 def _process_rows(process: WorkerProcess, now: float) -> Rows:

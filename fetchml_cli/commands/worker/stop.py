@@ -35,7 +35,7 @@ def stop(
     or runs, starts the next one; ml worker drain keeps it away. With --cancel each running job gets the signal to stop
     and the worker file's graceful_timeout, as with ml cancel.
 
-    Exit status: 0 none runs any more; 4 you are no admin of the host; 6 host out of reach.
+    Exit status: 0 none runs any more; 1 it does not end; 4 you are no admin of the host; 6 host out of reach.
     """
     run(ctx.obj.configured(profile=profile, json=as_json), cancel=cancel, reason=reason)
 

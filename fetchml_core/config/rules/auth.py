@@ -114,7 +114,7 @@ def admins_are_admins(view: View[ServerConfig]) -> Iterator[Finding]:
             yield view.finding(
                 "role-without-admin",
                 (*entry, "roles", str(api_key.roles.index("admin"))),
-                f"{show_key(entry)} has the role admin, but not admin: true: workers and keys stay out of reach",
+                f"{show_key(entry)} has the role admin, but not admin: true: the role alone lets it do everything",
                 severity="warning",
                 hint="write admin: true, or take the role away",
                 also=((*entry, "admin"),),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from attrs import evolve
+
 from fetchml_cli.commands.show import _rows
+from fetchml_core.jobs.states import State
 from fetchml_core.wire.messages import ShowReply, WorkerInfo
 from tests.core.service.support import World
 
@@ -18,3 +21,11 @@ def test_notes_of_the_worker_are_rows(tmp_path):
 
     assert [text for name, text in rows if name == "note"] == list(NOTES)
     assert [name for name, _ in silent if name == "note"] == []
+
+
+def test_a_held_job_is_held_once(tmp_path):
+    """A reason that says no more than the state is left out."""
+    job = evolve(World(tmp_path / "base").submit(), state=State.HELD)
+
+    for why, told in (("held", "held"), ("two words", "held (two words)")):
+        assert dict(_rows(ShowReply(job, 0.0, WorkerInfo(alive=True), why=why)))["state"] == told

@@ -73,6 +73,13 @@ def test_other_states(world, run_verb):
     assert rows(run_verb("why", "4"))["state"].strip().endswith(", first in line; starts next")
 
 
+def test_a_job_that_failed_names_the_next_step(world, run_verb):
+    """As ml show does."""
+    world.ended(Outcome(State.FAILED, "out of memory", failure="resource", oom=True, hint="more --memory"))
+
+    assert rows(run_verb("why", "1"))["hint"].strip() == "more --memory"
+
+
 def test_what_is_kept_for_it_is_said(world):
     """So that whoever waits long knows that it ends."""
     from fetchml_cli.commands.why import _rows

@@ -8,13 +8,15 @@ import re
 import pytest
 from attrs import evolve
 
-from fetchml_cli.commands.worker import start, status
+from fetchml_cli.boundary import Detached
+from fetchml_cli.commands.worker import drain, start, status
 from fetchml_cli.commands.worker.draining import jobs_in_words
 from fetchml_core.errors import HostError
 from fetchml_core.service.drain import Drain, read_drain, write_drain
 from fetchml_core.service.workers import stop_worker
 from fetchml_core.wire.messages import (
     DrainInfo,
+    WorkerDrainReply,
     WorkerInfo,
     WorkerJob,
     WorkerProcess,
@@ -54,10 +56,10 @@ DRAINED = DrainInfo("anna", "new GPU", NOW - 120)
 
 
 class Answering:
-    """A connection that gives one answer."""
+    """A connection that gives one answer, after its items, or fails."""
 
-    def __init__(self, reply):
-        self._reply = reply
+    def __init__(self, reply, items=()):
+        self._reply, self._items = reply, items
 
     def __enter__(self):
         return self
@@ -65,8 +67,12 @@ class Answering:
     def __exit__(self, *_):
         pass
 
-    def call(self, *_, **__):
+    def call(self, *_, on_item=None):
         """Answer."""
+        for item in self._items:
+            on_item(item)
+        if isinstance(self._reply, BaseException):
+            raise self._reply
         return self._reply
 
 
@@ -121,12 +127,30 @@ def test_status_of_a_drained_worker_that_ends_with_its_jobs(tmp_path, mocker):
 @pytest.mark.parametrize(("alive", "state"), [(True, "starting"), (False, "no worker runs")])
 def test_status_where_no_process_is_known(tmp_path, mocker, alive, state):
     """Jobs that were left are named all the same."""
-    told = shown(tmp_path, mocker, evolve(REPLY, worker=WorkerInfo(alive), process=None))
+    told = shown(tmp_path, mocker, evolve(REPLY, worker=WorkerInfo(alive), process=None)).splitlines()
 
-    assert told.splitlines()[:3] == [
-        f"state  {state}",
-        "jobs   1 held, 3 queued",
+    assert told[0] == f"state  {state}"
+    assert [line for line in told if line.startswith(("jobs", "  "))] == [
+        "jobs   1 running, 3 queued",
         "  7    running: sweep (anna)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reply", "hint"),
+    [
+        (evolve(REPLY, worker=WorkerInfo(False)), "ml status starts one for these jobs"),
+        (evolve(REPLY, worker=WorkerInfo(False), jobs=(), queued=0), "ml submit starts one for its job"),
+        (evolve(REPLY, worker=WorkerInfo(False, drained=DRAINED)), "ml worker resume"),
+        (evolve(REPLY, worker=WorkerInfo(True)), ""),
+    ],
+)
+def test_status_where_none_runs_tells_how_to_start_one(tmp_path, mocker, reply, hint):
+    """The next command, also for whoever may not start one."""
+    lines = shown(tmp_path, mocker, evolve(reply, process=None)).splitlines()
+
+    assert [line.split(maxsplit=1)[1].split(";")[0] for line in lines if line.startswith("hint")] == [
+        *([hint] if hint else [])
     ]
 
 
@@ -234,7 +258,10 @@ def test_stop_names_the_jobs_that_go_on(host, run_verb):
 
 def test_drain_and_resume(host, run_verb):
     """Said at once, seen by everybody, and over when it is over."""
-    assert run_verb("worker", "drain", "--reason", "new GPU").out == "the worker is drained: no job starts\n"
+    assert (
+        run_verb("worker", "drain", "--reason", "new GPU").out
+        == "the worker is drained: no job starts\nno worker runs\n"
+    )
     host.submit()
     listed = run_verb("status")
     assert listed.out.rstrip("\n").split("\t")[-1] == "the worker is drained by local: new GPU"
@@ -253,6 +280,53 @@ def test_drain_and_resume(host, run_verb):
     write_drain(host.host.base, Drain("anna"))
     assert run_verb("worker", "resume").out == "the worker takes jobs again\n"
     assert read_drain(host.host.base) is None
+
+
+def test_draining_again_takes_no_reason_away(host, run_verb):
+    """As when an admin types it again, to wait; another reason replaces it."""
+    for words, reason in (
+        (("--reason", "new GPU"), "new GPU"),
+        (("--wait",), "new GPU"),
+        (("--reason", "sold"), "sold"),
+    ):
+        assert json.loads(run_verb("worker", "drain", "--json", *words).out)["drained"]["reason"] == reason
+
+
+@pytest.mark.parametrize(
+    ("cancel", "alive", "told"),
+    [
+        (False, (True,), "jobs 3 and 4: going on; the worker then ends\n"),
+        (True, (True,), "jobs 3 and 4: being cancelled; the worker then ends\n"),
+        (False, (False,), "no worker runs\n"),
+        (False, (False, False), "no worker runs\n"),
+        (False, (True, False), "jobs 3 and 4: going on; the worker then ends\nthe worker has ended\n"),
+        (
+            True,
+            (True, False),
+            "jobs 3 and 4: being cancelled; the worker then ends\nthe worker has ended\njobs 3 and 4: cancelled\n",
+        ),
+    ],
+)
+def test_drain_tells_what_becomes_of_jobs_and_worker(tmp_path, mocker, cancel, alive, told):
+    """Whoever waits reads at once what has begun, and at the end that it has come."""
+    *items, reply = (WorkerDrainReply(DRAINED, (3, 4), lives) for lives in alive)
+    mocker.patch.object(drain, "connect", return_value=Answering(reply, items))
+    cli = fake_cli(tmp_path)
+    drain.run(cli, "new GPU", cancel=cancel, wait=bool(items))
+
+    assert text_of(cli.out) == "the worker is drained: no job starts\n" + told
+
+
+def test_ctrl_c_ends_the_waiting_and_not_the_drain(tmp_path, mocker):
+    """Which is said, with what ends it; before the host has answered nothing is known."""
+    begun = [WorkerDrainReply(DRAINED, (3,), True)]
+    mocker.patch.object(drain, "connect", return_value=Answering(KeyboardInterrupt(), begun))
+    with pytest.raises(Detached, match="the worker stays drained\n  ml worker resume "):
+        drain.run(fake_cli(tmp_path), "", wait=True)
+
+    mocker.patch.object(drain, "connect", return_value=Answering(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        drain.run(fake_cli(tmp_path), "", wait=True)
 
 
 def test_drain_json(host, run_verb):

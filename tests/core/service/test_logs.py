@@ -167,6 +167,22 @@ def test_follow_goes_on_until_the_end(world):
     assert (reply.job.state, reply.offset) == (State.FAILED, 1)
 
 
+def test_the_seconds_until_the_next_try_are_told_once(world, mocker):
+    """Not a line for each of them; another reason is told, and so is the wait after it."""
+    world.submit()
+    told = (
+        "tried again in 9s (exit 3)",
+        "tried again in 8s (exit 3)",
+        "drained",
+        "tried again in 6s (exit 3)",
+    )
+    mocker.patch.object(logs, "NEWS_S", 0)
+    mocker.patch.object(logs, "why", side_effect=[{1: reason} for reason in (*told, *[told[-1]] * 9)])
+    _, talk = read(world, Talk(leaves_after=6), follow=True)
+
+    assert [item.why for item in talk.items] == [told[0], told[2], told[3]]
+
+
 def test_follow_ends_when_the_client_leaves(world):
     """Nothing of the job changes."""
     world.running()

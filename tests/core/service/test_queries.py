@@ -12,6 +12,7 @@ from fetchml_core.jobs.job import Attempt, Job, JobSpec, Outcome, Stop
 from fetchml_core.jobs.states import State
 from fetchml_core.permission.policy import Identity
 from fetchml_core.queue.base import Finished
+from fetchml_core.service import list_jobs
 from fetchml_core.service.list_jobs import LAST_CHANGES, LAST_ENDED
 from fetchml_core.service.show import last_metrics
 from fetchml_core.wire.messages import (
@@ -21,7 +22,7 @@ from fetchml_core.wire.messages import (
     WaitRequest,
     WorkerInfo,
 )
-from tests.core.service.support import LAUNCH, Talk
+from tests.core.service.support import LAUNCH, LEASE, Talk
 
 ANNA = Identity("anna", granted=frozenset({"jobs:read"}))
 ALIVE = WorkerInfo(True, "box1")
@@ -44,6 +45,20 @@ def test_mine_are_the_unfinished_and_the_last_that_ended(world):
     wait = world.submit(user="anna")
 
     assert listed(world) == [last.id, run.id, wait.id]
+
+
+def test_a_job_that_starts_meanwhile_waits_for_nothing(world, mocker):
+    """Jobs and reasons are of different moments; a reason of before is not told of what runs now."""
+    world.submit(user="anna")
+
+    def heals(host, _jobs):
+        host.queue.claim(lambda jobs: jobs[0], LEASE)
+        return ALIVE
+
+    mocker.patch.object(list_jobs, "heal", side_effect=heals)
+    reply = world.ask("list", ListRequest(everyone=True), identity=ANNA)
+
+    assert ([job.state for job in reply.jobs], reply.why) == ([State.STARTING], {})
 
 
 def test_the_last_that_ended_need_not_be_the_newest(world):

@@ -284,9 +284,11 @@ def test_a_drain_waits_where_asked(host):
     submit(host)
     until_ready(host)
     open_gate(host)
-    reply = host.ask("worker-drain", WorkerDrainRequest(wait=True), Staying())
+    talk = Staying()
+    reply = host.ask("worker-drain", WorkerDrainRequest(wait=True), talk)
 
     assert reply.alive is False
+    assert [(item.drained, item.running) for item in talk.items] == [(reply.drained, reply.running)]
     assert host.host.queue.get(1).outcome.code == 4
 
 
