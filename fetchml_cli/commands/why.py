@@ -41,10 +41,7 @@ def run(cli: Cli, word: str) -> None:
     if cli.json:
         cli.show_json(_fields(reply))
         return
-    rows = list(_rows(reply))
-    width = max(len(name) for name, _ in rows)
-    for name, text in rows:
-        cli.out.line(f"{name:<{width}}  {text}".rstrip())
+    cli.out.named(_rows(reply))
 
 
 def _rows(reply: WhyReply) -> Rows:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from fetchml_cli.output.safe import safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 
 class Writer:
@@ -42,6 +42,13 @@ class Writer:
     def line(self, text: str = "") -> None:
         """Write one line; what could move the cursor or hide text is shown as text."""
         self.stream.write(safe_text(text) + "\n")
+
+    def named(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Write a line for each name and what there is to say of it, one below the other."""
+        pairs = list(rows)
+        width = max(len(name) for name, _ in pairs)
+        for name, text in pairs:
+            self.line(f"{name:<{width}}  {text}".rstrip())
 
     def write(self, text: str) -> None:
         """Write *text* as it is; the caller answers for it being safe."""

@@ -36,10 +36,7 @@ def run(cli: Cli) -> None:
     if cli.json:
         cli.show_json(_fields(reply))
         return
-    rows = list(_rows(reply))
-    width = max(len(name) for name, _ in rows)
-    for name, text in rows:
-        cli.out.line(f"{name:<{width}}  {text}")
+    cli.out.named(_rows(reply))
 
 
 def _fields(reply: QueueStatsReply) -> dict[str, Any]:

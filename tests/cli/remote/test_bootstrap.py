@@ -10,7 +10,7 @@ from fetchml_cli.remote.bootstrap import COMMAND, start_agent
 from fetchml_cli.transport.base import RemoteCommand
 from fetchml_core.errors import HostError, UnreachableError
 from fetchml_core.wire.frame import MAGIC
-from tests.support.require import find_program
+from tests.support.require import find_program, missing
 
 from .conftest import builds, read_line, start
 
@@ -107,7 +107,7 @@ def test_login_shells(here, pack, shell):
     argv = SHELLS[shell]
     program = find_program(argv[0])
     if program is None:
-        pytest.skip(f"no {argv[0]} here")
+        missing(argv[0], f"no {argv[0]} here; apt-get install -y {argv[0]}")
     stream = here.open(RemoteCommand("", (program, *argv[1:], "-c", COMMAND.shell)))
     start(stream, pack)
 

@@ -17,6 +17,7 @@ from fetchml_core.errors import HostError
 from fetchml_core.launcher.seccomp import MAX_BYTES, check_profile, default_profile
 from fetchml_core.launcher.seccomp_rules import ALLOWING, BREAKOUTS, DENYING, RefusedError, check_text
 from fetchml_core.launcher.syscalls import NAMES
+from tests.support.require import missing
 
 REPOSITORY = Path(__file__).parents[3]
 SHIPPED = json.loads(default_profile().read_text("utf-8"))
@@ -201,7 +202,7 @@ def test_names_are_those_of_libseccomp():
     """The list of names has all that the installed libseccomp knows for our architectures."""
     library = ctypes.util.find_library("seccomp")
     if library is None:
-        pytest.skip("this machine has no libseccomp; apt-get install -y libseccomp2")
+        missing("libseccomp", "this machine has no libseccomp; apt-get install -y libseccomp2")
     resolve = ctypes.CDLL(library).seccomp_syscall_resolve_num_arch
     resolve.restype = ctypes.c_char_p
     found = {resolve(token, number) for token in X86 for number in range(600)} - {None}
