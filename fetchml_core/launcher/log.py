@@ -73,6 +73,24 @@ def log_end(control: Path) -> int:
     return end
 
 
+def sync_log(control: Path) -> None:
+    """Make the output durable.
+
+    Raises:
+        OSError: it failed, and what was printed may be gone after a power cut.
+    """
+    for _, name in _parts(control):
+        try:
+            fd = open_plain_file(control / name)
+        except (FileNotFoundError, HostError):
+            continue
+        try:
+            if os.fstat(fd).st_size:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
 def cut_mark(dropped: int) -> bytes:
     """Return the line that stands for *dropped* bytes of output."""
     return f"\n[fetchml: {dropped} bytes of output dropped here]\n".encode("ascii")

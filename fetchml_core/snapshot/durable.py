@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import re
+import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 ONE_BY_ONE = 32
 _FIRST_HONEST_KERNEL = (5, 8)
@@ -34,6 +35,20 @@ def sync_files(paths: Sequence[Path], folder: Path) -> None:
             os.fsync(fd)
         finally:
             os.close(fd)
+
+
+def sync_tree(folder: Path) -> None:
+    """Make the plain files below *folder*, and their names, durable; where there is none, nothing is done.
+
+    Raises:
+        OSError: see `sync_files`.
+    """
+    files, folders = [], []
+    for name, _, names in os.walk(folder):
+        folders.append(Path(name))
+        files += [path for path in (Path(name, one) for one in names) if stat.S_ISREG(path.lstat().st_mode)]
+    if files:
+        sync_files([*files, *folders], folder)
 
 
 def _syncfs(folder: Path) -> bool:

@@ -28,6 +28,7 @@ from fetchml_core.service.workers import WorkerRecord, stop_worker
 from fetchml_core.wire.messages import PROTOCOL
 
 from .choose import DEFAULT_IMAGE, choose_launcher
+from .storage import StorageLostError
 from .worker import Worker
 
 _LOCK_TRIES = 40
@@ -100,7 +101,11 @@ def _run(options: argparse.Namespace) -> int:
     for note in (*notes, *host.queue_notes()):  # the queue's change, so that doors ask for them anew
         log.warning("%s", note)
     log.info("worker %s serves %s with the %s launcher", worker_id, host.queue_path, name)
-    worker.run()
+    try:
+        worker.run()
+    except StorageLostError as lost:
+        log.warning("%s: waiting until it is back; running jobs are left alone", lost)
+        worker.storage.restart_when_back()
     return 0
 
 

@@ -25,7 +25,7 @@ from fetchml_core.jobs.states import State
 from fetchml_core.launcher.base import Launcher
 from fetchml_core.launcher.control import request_stop
 from fetchml_core.launcher.evidence import oom_kills
-from fetchml_core.launcher.log import log_end, read_log
+from fetchml_core.launcher.log import log_end, read_log, sync_log
 from fetchml_core.launcher.process import ProcessLauncher
 from fetchml_core.launcher.record import ExitRecord
 from fetchml_core.launcher.seccomp import default_profile
@@ -36,6 +36,7 @@ from fetchml_core.service.gpus import inventory_of
 from fetchml_core.service.host import Host
 from fetchml_core.service.limits import job_limits
 from fetchml_core.service.snapshot import load_manifest
+from fetchml_core.snapshot.durable import sync_tree
 from fetchml_core.snapshot.store import BlobStore
 from fetchml_core.snapshot.workspace import materialise, written_outside
 
@@ -337,6 +338,7 @@ class Runner(threading.Thread):
         except (FetchError, OSError) as error:
             self.trouble = True
             self._log.error("job %d: clean-up: %s", self.job.id, error)
+        outcome = self._kept(outcome)
         change = end_of(self.job, outcome, self._host.worker.max_retries)
         while True:
             try:
@@ -351,6 +353,17 @@ class Runner(threading.Thread):
                 told = f": {outcome.reason}" if outcome.reason else ""
                 self._log.info("job %d is %s%s", self.job.id, self.job.state.value, told)
                 return
+
+    def _kept(self, outcome: Outcome) -> Outcome:
+        """Make what the job printed and left durable; no job has succeeded whose results a power cut takes away."""
+        try:
+            sync_log(self._places.control)
+            sync_tree(self._places.results)
+        except OSError as error:
+            lost = explain_os_error(error, "keep the results")
+            self._log.error("job %d: %s", self.job.id, lost)
+            return refused(lost) if outcome.state is State.SUCCEEDED else outcome
+        return outcome
 
 
 class _Stopping:

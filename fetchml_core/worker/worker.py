@@ -19,7 +19,7 @@ from attrs import evolve
 
 from fetchml_core.config.find import find_worker_file
 from fetchml_core.config.load import load_worker
-from fetchml_core.errors import FetchError
+from fetchml_core.errors import FetchError, explain_os_error
 from fetchml_core.fsio import try_lock
 from fetchml_core.jobs.job import Job, Launched, Lease, Outcome, Stop
 from fetchml_core.jobs.states import ACTIVE, State
@@ -38,6 +38,7 @@ from .outcome import end_of, judge
 from .reaper import Reaper
 from .reload import reloaded
 from .runner import Runner
+from .storage import Storage
 
 IDLE_S = 60.0
 """How long a worker that was started on demand stays without work."""
@@ -73,6 +74,7 @@ class Worker:
         self._queue_lock = threading.Lock()
         self._runners: dict[int, Runner] = {}
         self._reaper = Reaper(host, launcher, self._live)
+        self.storage = Storage(host.base, lock, host.data.folder)
         self._ending = False
         self._reload = False
         self._revision = -1
@@ -93,7 +95,11 @@ class Worker:
         signal.signal(signal.SIGHUP, self._hear_reload)
 
     def run(self) -> None:
-        """Work until told to end, or for lack of work."""
+        """Work until told to end, or for lack of work.
+
+        Raises:
+            StorageLostError: a file system that it needs is gone; whatever it had open there is closed.
+        """
         try:
             while not self._ending:
                 if self._reload:
@@ -155,14 +161,19 @@ class Worker:
             self._revision = revision  # only now: what an error kept from being done is looked at again
         except FetchError as error:
             self._log.error("%s", error)
+            self.storage.check()
+        except OSError as error:
+            self._log.error("%s", explain_os_error(error, "look after the jobs"))
+            self.storage.check()
 
     def _drop_finished(self) -> None:
         for job_id, runner in list(self._runners.items()):
             if runner.finished:
-                if runner.trouble:
-                    self._reaper.ask()
                 del self._runners[job_id]
                 runner.close()
+                if runner.trouble:
+                    self._reaper.ask()
+                    self.storage.check()
 
     def _due(self) -> bool:
         return self._host.clock.boot().seconds >= self._next_beat
@@ -260,6 +271,7 @@ class Worker:
         if not self._due():
             return
         self._next_beat = self._host.clock.boot().seconds + self._host.worker.heartbeat_interval.seconds
+        self.storage.check()
         with contextlib.suppress(OSError):  # the time of its record is the last sign of life that people see
             os.utime(self._host.base.worker_record)
         for runner in list(self._runners.values()):
@@ -292,7 +304,10 @@ class Worker:
 
     def _wanted(self) -> bool:
         queue, claims = self._host.queue, may_claim(self._host)
-        return any(wants_worker(job, queue.home, claims=claims) for job in queue.jobs(UNFINISHED))
+        try:
+            return any(wants_worker(job, queue.home, claims=claims) for job in queue.jobs(UNFINISHED))
+        except FetchError:
+            return True  # the next look at the queue tells of it
 
     def _drained(self) -> bool:
         """Whether somebody wants this worker to end with its jobs, and no job runs any more."""

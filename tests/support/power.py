@@ -21,12 +21,14 @@ NO_LOG_FLUSH = 2
 class PowerDisk:
     """An ext4 file system that can lose its power."""
 
-    def __init__(self):
+    def __init__(self, megabytes=64):
         name = uuid.uuid4().hex[:8]
         self.image, self.folder = run_folder() / f"{name}.img", run_folder() / f"power-{name}"
         self.folder.mkdir()
+        # whoever comes while the disk is away must not write to the one below
+        self._mount("-t", "tmpfs", "-o", "ro,size=4k", "tmpfs")
         with self.image.open("wb") as file:
-            file.truncate(64 << 20)
+            file.truncate(megabytes << 20)
         subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(self.image)], check=True)
 
     def mount(self):
@@ -37,11 +39,15 @@ class PowerDisk:
         """
         poll_until(self._mounted_alive, "the disk that was shut down to be let go of", timeout=60)
 
-    def _mounted_alive(self):
-        argv = ["mount", "-o", "loop", str(self.image), str(self.folder)]
-        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    def _mount(self, *words):
+        done = subprocess.run(
+            ["mount", *words, str(self.folder)], capture_output=True, text=True, check=False
+        )
         if done.returncode != 0:
-            missing("root", f"root may not mount a loop device here: {done.stderr.strip()}")
+            missing("root", f"root may not mount here: {done.stderr.strip()}")
+
+    def _mounted_alive(self):
+        self._mount("-o", "loop", str(self.image))
         try:
             (self.folder / ".alive").touch()
         except OSError:
@@ -60,10 +66,26 @@ class PowerDisk:
         fcntl.ioctl(fd, SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
         os.close(fd)
 
-    def unmount(self):
+    def unmount(self, timeout=30):
         """Let go of it; the agent of a command that has just ended may hold it for a moment."""
         argv = ["umount", str(self.folder)]
-        poll_until(lambda: subprocess.run(argv, capture_output=True, check=False).returncode == 0, "umount")
+        poll_until(
+            lambda: subprocess.run(argv, capture_output=True, check=False).returncode == 0,
+            "umount",
+            timeout=timeout,
+        )
+
+    def remove(self):
+        """Drop it, mounted or not."""
+        while (
+            subprocess.run(
+                ["umount", "--lazy", str(self.folder)], check=False, capture_output=True
+            ).returncode
+            == 0
+        ):
+            pass
+        self.image.unlink()
+        self.folder.rmdir()
 
 
 @pytest.fixture
@@ -73,6 +95,4 @@ def power_disk():
     made = PowerDisk()
     made.mount()
     yield made
-    subprocess.run(["umount", "--lazy", str(made.folder)], check=False, capture_output=True)
-    made.image.unlink()
-    made.folder.rmdir()
+    made.remove()
