@@ -16,6 +16,7 @@ import subprocess
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 from fetchml_core.clock import Clock
@@ -134,11 +135,11 @@ class Chaos:
             self.lose_disk,
             self.reboot,
         )
-        end = time.monotonic() + seconds
         try:
-            for fault in (self.lose_disk, self.reboot):  # never left out, however short it is
-                time.sleep(seconds / 10)
+            for fault in (self.lose_disk, self.reboot):  # never left out, and never while nothing runs
+                poll_until(lambda: self._workers() and self._podmans("conmon"), "jobs run", timeout=120)
                 self._do(fault)
+            end = time.monotonic() + seconds
             while time.monotonic() < end:
                 time.sleep(self.chance.uniform(0, 1.5))
                 self._do(self.chance.choice(faults))
@@ -171,24 +172,19 @@ class Chaos:
 
     def kill_agent(self) -> bool:
         """One of those that serve the clients just now."""
-        with contextlib.suppress(
-            AssertionError
-        ):  # somebody looks at the host all the time, but not when it is away
-            return kill(self._some(poll_until(self._agents, "an agent", timeout=2)))
-        return False
+        return self._kill_one(self._agents)
 
     def kill_conmon(self) -> bool:
         """The monitor of one container."""
-        return kill(self._some([stray.pid for stray in self._strays() if stray.kind == "conmon"]))
+        return self._kill_one(lambda: self._podmans("conmon"))
 
     def kill_run(self) -> bool:
         """A launch."""
-        return kill([stray.pid for stray in self._strays() if stray.kind == "run"])
+        return self._kill_one(lambda: self._podmans("run"))
 
     def kill_container(self) -> bool:
         """The first process of one container, and with it the whole."""
-        monitors = {stray.pid for stray in self._strays() if stray.kind == "conmon"}
-        return kill(self._some([pid for pid, parent in parents().items() if parent in monitors]))
+        return self._kill_one(lambda: children(self._podmans("conmon")))
 
     def lose_disk(self) -> bool:
         """The file system under the base is shut down, and mounted again; whoever holds it has to let go."""
@@ -213,10 +209,16 @@ class Chaos:
 
     def _empty(self) -> None:
         """End all containers of the base, as an admin does who wants to unmount."""
-        pids = [stray.pid for stray in self._strays()]
-        kill([pid for pid, parent in parents().items() if parent in set(pids)])
-        kill(pids)
+        pids = self._podmans("conmon", "run")
+        kill([*children(pids), *pids])
         kill(self._inside())
+
+    def _kill_one(self, find: Callable[[], list[int]]) -> bool:
+        """Wait a moment for such a process, and kill one; say whether there was one."""
+        end = time.monotonic() + 3
+        while not (found := find()) and time.monotonic() < end:
+            time.sleep(0.02)
+        return kill(self.chance.sample(found, 1) if found else [])
 
     def _inside(self) -> list[int]:
         """Return the processes that have the disk mounted in a namespace of their own."""
@@ -231,9 +233,6 @@ class Chaos:
     def _new_boot_id(self) -> None:
         self._boot_id.write_text(f"{uuid.uuid4()}\n")
 
-    def _some(self, pids: list[int]) -> list[int]:
-        return self.chance.sample(pids, 1) if pids else []
-
     def _workers(self) -> list[int]:
         return [one.pid for one in self._ours() if "fetchml_core.worker.main" in one.command]
 
@@ -245,6 +244,9 @@ class Chaos:
 
     def _strays(self) -> list[strays.Stray]:
         return strays.find(lambda name: name.startswith(self._prefix))
+
+    def _podmans(self, *kinds: str) -> list[int]:
+        return [stray.pid for stray in self._strays() if stray.kind in kinds]
 
     # --- afterwards ---
 
@@ -264,6 +266,10 @@ class Chaos:
 
     def _jobs(self) -> list[Job]:
         return list(NativeQueue(self.base / "data" / "queue", Clock()).jobs())
+
+    def worker_log(self) -> str:
+        """Return what the workers printed; the end of it is what counts."""
+        return (self.base / "run" / "worker.log").read_text()[-20_000:]
 
     def end(self) -> None:
         """End what runs."""
@@ -310,10 +316,12 @@ def kill(pids: list[int], number: int = signal.SIGKILL) -> bool:
     return bool(pids)
 
 
-def parents() -> dict[int, int]:
-    """Return for each process its parent."""
-    found = {}
+def children(pids: list[int]) -> list[int]:
+    """Return the children of processes."""
+    found = []
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            found[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent in pids:
+                found.append(int(entry.name))
     return found

@@ -30,6 +30,7 @@ def chaos(ml, podman_root, image_python):
     logging.getLogger().info("seed %d", seed)
     made = Chaos(ml, disk, podman_root.env, image_python, seed)
     yield made
+    logging.getLogger().info("the worker: %s", made.worker_log())
     made.end()
     disk.remove()
 
