@@ -511,21 +511,8 @@ def main(folder):
     return record["code"] if record["signal"] is None else 128 + record["signal"]
 
 
-def detach():
-    """Leave the caller's session and family, so that neither its end nor its terminal touches the job."""
-    if os.fork():
-        os._exit(0)
-    os.setsid()
-    print(os.getpid(), flush=True)
-    null = os.open(os.devnull, os.O_RDWR)
-    for fd in (0, 1):
-        os.dup2(null, fd)
-
-
 if __name__ == "__main__":
     if sys.argv[1:] == ["--cuda"]:
         print(json.dumps(cuda_answer()))
         sys.exit(0)
-    if sys.argv[2:] == ["--detach"]:
-        detach()
     sys.exit(main(sys.argv[1]))

@@ -4,6 +4,7 @@ Layer 2. The same init, control folder and records as in a container, and nothin
 so in `Launched.not_enforced`. The init is the job's subreaper, so that it can kill and collect all that the job
 started. Should the init itself be killed, the job dies with it, and what the job had started is found by
 a variable in its environment that names the attempt's folder; a job that hides from that on purpose is not caught.
+Inits are forked by a small program beside the worker, see `forkserver`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import contextlib
 import os
 import re
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ from . import control, evidence, handover
 from .by_init import ByInit, kill_init
 from .engine import printable
 from .environment import host_view, job_environment
+from .forks import ForkServer, is_fork
 from .gpus import CUDA, FENCED, grant_on_host, prove, visible_variables
 from .spec import LIMITS, Capabilities, Launched, LaunchSpec, Leftover
 
@@ -48,6 +49,8 @@ _LOST = (
 _READY_TIMEOUT = 30.0
 _GPU_TIMEOUT = 70.0  # above what the init gives CUDA for an answer
 _SWEEPS = 50
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.01
+_WORKSPACE = re.compile(rb"\0FETCHML_WORKSPACE=([^\0]+)\0")
 _DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
@@ -63,7 +66,7 @@ class ProcessLauncher(ByInit):
     def __init__(self, *, env: Mapping[str, str], clock: Clock, python: str = sys.executable) -> None:
         self._env = env
         self._clock = clock
-        self._python = python
+        self._forks = ForkServer(env, python)
 
     def check(self) -> Capabilities:
         """See `base.Launcher.check`."""
@@ -82,9 +85,11 @@ class ProcessLauncher(ByInit):
         control.prepare(spec, view, environment | visible_variables(spec.gpus), given)
         try:
             make_folder(Path(view.home))
-            pid = self._start(spec)
         except OSError as error:
             raise explain_os_error(error, "launch the job") from error
+        pid = self._forks.start(spec.control)
+        if pid is None:
+            raise _failed(spec)
         stat = evidence.read_stat(pid)
         launched = Launched(
             launcher="process",
@@ -105,14 +110,12 @@ class ProcessLauncher(ByInit):
         return launched
 
     def leftovers(self, jobs: Path) -> list[Leftover]:
-        """See `base.Launcher.leftovers`: by the variable that names an attempt's folder."""
-        pattern = re.compile(
-            rb"\0FETCHML_WORKSPACE=" + re.escape(os.fsencode(jobs)) + rb"/(\d+)/(\d+)/workspace\0"
-        )
+        """See `base.Launcher.leftovers`: by what ties a process to an attempt's folder."""
+        pattern = re.compile(re.escape(os.fsencode(jobs)) + rb"/(\d+)/(\d+)/workspace")
         found = {
             Leftover(int(match[1]), int(match[2]))
-            for _, environment in _environments()
-            if (match := pattern.search(environment))
+            for _, workspace in _workspaces()
+            if (match := pattern.fullmatch(workspace))
         }
         return sorted(found)
 
@@ -127,36 +130,17 @@ class ProcessLauncher(ByInit):
             [*folders, *([checkpoint] if checkpoint else [])], os.getuid(), os.getgid(), change_owner=False
         )
 
-    def _start(self, spec: LaunchSpec) -> int:
-        """Start the init, which leaves our session and family, and return the pid that it tells."""
-        program = str(Path(__file__).with_name("init.py"))
-        argv = [self._python, "-I", "-S", "-B", program, str(spec.control), "--detach"]
-        with (spec.folder / "init.log").open("wb") as errors:
-            done = subprocess.run(
-                argv,
-                # the name by which `clean` finds an init whose launch nobody wrote down
-                env={**self._env, "FETCHML_WORKSPACE": str(spec.folder / "workspace")},
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                start_new_session=True,
-                check=False,
-                timeout=_READY_TIMEOUT,
-            )
-        if done.returncode != 0 or not done.stdout.strip().isdigit():
-            raise _failed(spec)
-        return int(done.stdout)
-
     def _wait_ready(self, spec: LaunchSpec, launched: Launched) -> None:
         end = self._clock.boot().seconds + _READY_TIMEOUT + (_GPU_TIMEOUT if spec.gpus else 0)
+        pause = _FIRST_PAUSE
         while not control.is_ready(spec.folder):
             if not evidence.is_alive(launched):
                 raise _failed(spec)
             if self._clock.boot().seconds > end:
                 kill_init(launched, grace=1.0)
                 raise _failed(spec)
-            self._clock.sleep(0.005)
+            self._clock.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _sweep(self, folder: Path) -> bool:
         """Kill all processes whose environment names this attempt; return whether none is left."""
@@ -172,16 +156,20 @@ class ProcessLauncher(ByInit):
 
 
 def _processes_of(folder: Path) -> list[int]:
-    marker = b"\0FETCHML_WORKSPACE=" + os.fsencode(folder / "workspace") + b"\0"
-    return [pid for pid, environment in _environments() if marker in environment]
+    workspace = os.fsencode(folder / "workspace")
+    return [pid for pid, found in _workspaces() if found == workspace]
 
 
-def _environments(proc: Path = evidence.PROC) -> Iterator[tuple[int, bytes]]:
-    """Yield each process with the variables it was started with, every one between two NUL characters."""
+def _workspaces(proc: Path = evidence.PROC) -> Iterator[tuple[int, bytes]]:
+    """Yield each process of an attempt with the attempt's workspace: the init has it beside it, the others by name."""
     for entry in proc.iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):  # it has just ended, or belongs to somebody else
-                yield int(entry.name), b"\0" + (entry / "environ").read_bytes()
+        if not entry.name.isdigit():
+            continue
+        with contextlib.suppress(OSError):  # it has just ended, or belongs to somebody else
+            if match := _WORKSPACE.search(b"\0" + (entry / "environ").read_bytes()):
+                yield int(entry.name), match[1]
+            elif is_fork((entry / "cmdline").read_bytes()):
+                yield int(entry.name), os.fsencode((entry / "cwd").readlink().parent / "workspace")
 
 
 def _failed(spec: LaunchSpec) -> HostError:

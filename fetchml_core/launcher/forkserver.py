@@ -1,0 +1,78 @@
+# mypy: ignore-errors
+"""Starts the inits of plain processes by fork: a Python that is there already costs 2 ms of processor time, a new one 20.
+
+A program of its own, ``python -I -S -B forkserver.py``, because a worker has threads and must not fork itself. It reads
+from its standard input one JSON string a line, the control folder of an attempt, and answers each with a line: the pid
+of the attempt's init, or why there is none. An init leaves session and family, so it outlives both this program, which
+ends with its standard input, and the worker. Its working directory is the control folder; by that it is found again.
+"""
+
+import gc
+import importlib.util
+import json
+import os
+import signal
+import sys
+import traceback
+
+
+def load_init():
+    """Load `init.py`, which lies beside; the folder itself stays off the path, its names are not the init's."""
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "init.py")
+    spec = importlib.util.spec_from_file_location("init", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def become_init(init, control, answer):
+    """Be the init of an attempt, in a process that has just been forked."""
+    os.setsid()
+    null = os.open(os.devnull, os.O_RDWR)
+    errors = os.open(
+        os.path.join(control, os.pardir, "init.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600
+    )
+    for old, new in ((null, 0), (null, 1), (errors, 2)):
+        os.dup2(old, new)
+    os.chdir(control)
+    os.write(answer, b"%d" % os.getpid())
+    os.closerange(3, 64)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return init.main(control)
+
+
+def start(init, control):
+    """Fork an init that nobody has to wait for; return what to answer."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            status = become_init(init, control, writer) if os.fork() == 0 else 0
+        except BaseException:  # noqa: BLE001 - the log is all there is
+            traceback.print_exc()
+            sys.stderr.flush()
+        finally:
+            os._exit(status)
+    os.close(writer)
+    os.waitpid(pid, 0)
+    answer = os.read(reader, 32)
+    os.close(reader)
+    return answer or b"no init"
+
+
+def main():
+    """Serve until standard input ends."""
+    init = load_init()
+    import ctypes  # noqa: F401 - each init needs it
+    import resource  # noqa: F401
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.freeze()  # what is there now stays shared with the inits
+    for line in sys.stdin.buffer:
+        sys.stdout.buffer.write(start(init, json.loads(line.decode())) + b"\n")
+        sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()
