@@ -191,8 +191,7 @@ class Chaos:
         self.disk.shut_down()
         time.sleep(self.chance.uniform(0, 2))
         kill(self._agents())
-        self._empty()
-        self.disk.unmount(timeout=120)
+        self._unmount()
         time.sleep(self.chance.uniform(0, 2))
         self.disk.mount()
         return True
@@ -201,17 +200,20 @@ class Chaos:
         """The power fails: no process is left, what was not synced is gone, and the kernel has another boot id."""
         self.disk.shut_down()
         kill([*self._workers(), *self._agents()])
-        self._empty()
-        self.disk.unmount(timeout=60)
+        self._unmount()
         self.disk.mount()
         self._new_boot_id()
         return True
 
-    def _empty(self) -> None:
-        """End all containers of the base, as an admin does who wants to unmount."""
+    def _unmount(self) -> None:
+        """End all containers of the base, as an admin does who wants to unmount, and wait for the worker to let go."""
+        poll_until(self._empty, "the containers have ended", timeout=60)
+        self.disk.unmount(timeout=120)
+
+    def _empty(self) -> bool:
+        """Kill what runs in containers, or is about to; say whether there was nothing."""
         pids = self._podmans("conmon", "run")
-        kill([*children(pids), *pids])
-        kill(self._inside())
+        return not kill([*children(pids), *pids, *self._inside()])
 
     def _kill_one(self, find: Callable[[], list[int]]) -> bool:
         """Wait a moment for such a process, and kill one; say whether there was one."""
@@ -269,7 +271,9 @@ class Chaos:
 
     def worker_log(self) -> str:
         """Return what the workers printed; the end of it is what counts."""
-        return (self.base / "run" / "worker.log").read_text()[-20_000:]
+        with contextlib.suppress(OSError):  # it may lie on a disk that was not found again
+            return (self.base / "run" / "worker.log").read_text()[-20_000:]
+        return ""
 
     def end(self) -> None:
         """End what runs."""
