@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fetchml_core.errors import HostError, explain_os_error
+from fetchml_core.errors import FetchError, HostError, explain_os_error
 from fetchml_core.fsio import make_folder
 
 from . import control, evidence, handover
@@ -26,6 +26,7 @@ from .engine import printable
 from .environment import host_view, job_environment
 from .forks import ForkServer, is_fork
 from .gpus import CUDA, FENCED, grant_on_host, prove, visible_variables
+from .record import read_record
 from .spec import LIMITS, Capabilities, Launched, LaunchSpec, Leftover
 
 if TYPE_CHECKING:
@@ -121,9 +122,10 @@ class ProcessLauncher(ByInit):
 
     def clean(self, launched: Launched | str, folder: Path, checkpoint: Path | None) -> None:
         """See `base.Launcher.clean`."""
-        if isinstance(launched, Launched):
+        whole = isinstance(launched, Launched) and not evidence.is_alive(launched) and _ended_whole(folder)
+        if isinstance(launched, Launched) and not whole:
             kill_init(launched, grace=1.0)
-        if not self._sweep(folder):
+        if not whole and not self._sweep(folder):
             raise HostError("cannot-clean", "processes of the job could not be killed", context=str(folder))
         folders = [folder / name for name in ("workspace", "results", "control", "home")]
         handover.take_back(
@@ -155,21 +157,36 @@ class ProcessLauncher(ByInit):
         return False
 
 
+def _ended_whole(folder: Path) -> bool:
+    """Return whether the init says that it ended last; a look at every process of the host then tells nothing new."""
+    try:
+        record = read_record(folder / "control", int(folder.name))
+    except FetchError:
+        return False
+    return record is not None and not record.error
+
+
 def _processes_of(folder: Path) -> list[int]:
     workspace = os.fsencode(folder / "workspace")
     return [pid for pid, found in _workspaces() if found == workspace]
 
 
-def _workspaces(proc: Path = evidence.PROC) -> Iterator[tuple[int, bytes]]:
+def _workspaces(proc: str = "/proc") -> Iterator[tuple[int, bytes]]:
     """Yield each process of an attempt with the attempt's workspace: the init has it beside it, the others by name."""
-    for entry in proc.iterdir():
-        if not entry.name.isdigit():
+    for name in os.listdir(proc):  # noqa: PTH208 - there are hundreds, and this is asked for often
+        if not name.isdigit():
             continue
+        place = f"{proc}/{name}"
         with contextlib.suppress(OSError):  # it has just ended, or belongs to somebody else
-            if match := _WORKSPACE.search(b"\0" + (entry / "environ").read_bytes()):
-                yield int(entry.name), match[1]
-            elif is_fork((entry / "cmdline").read_bytes()):
-                yield int(entry.name), os.fsencode((entry / "cwd").readlink().parent / "workspace")
+            if match := _WORKSPACE.search(b"\0" + _read(f"{place}/environ")):
+                yield int(name), match[1]
+            elif is_fork(_read(f"{place}/cmdline")):
+                yield int(name), os.fsencode(Path(f"{place}/cwd").readlink().parent / "workspace")
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - likewise
+        return file.readall()
 
 
 def _failed(spec: LaunchSpec) -> HostError:
