@@ -101,3 +101,6 @@ class Launcher(Protocol):
         Raises:
             HostError: ``cannot-clean`` when something of the attempt still lives; call it again later.
         """
+
+    def close(self) -> None:
+        """Let go of what starts attempts; those that run go on. It may be used again."""

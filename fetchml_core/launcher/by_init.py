@@ -46,6 +46,9 @@ class ByInit:
         """See `base.Launcher.record`."""
         return read_record(folder / "control", attempt)
 
+    def close(self) -> None:
+        """See `base.Launcher.close`; nothing is held."""
+
 
 def kill_init(launched: Launched, *, grace: float = 5.0) -> bool:
     """Let the init kill the job and write its record; kill the init itself when that takes over *grace* seconds.

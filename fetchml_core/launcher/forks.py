@@ -5,15 +5,13 @@ Layer 2.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import select
 import subprocess
 import threading
-import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,30 +38,41 @@ class ForkServer:
 
     def start(self, control: Path) -> int | None:
         """Start the init of the attempt whose control folder this is; return its pid, None where it did not start."""
-        request = json.dumps(os.fspath(control)).encode() + b"\n"
         with self._lock:
-            answer = self._ask(request) or self._ask(request)
+            server = self._ask(json.dumps(os.fspath(control)).encode() + b"\n")
+            answer = b""
+            if select.select([_pipe(server.stdout)], [], [], _TIMEOUT)[0]:
+                answer = os.read(_pipe(server.stdout).fileno(), 32).strip()
+            if not answer:  # it died over it, or hangs: what it may have started is found by the folder
+                self._drop()
         return int(answer) if answer.isdigit() else None
 
-    def _ask(self, request: bytes) -> bytes:
-        """Return the answer of the living server, or of a new one; empty where it died or hangs."""
+    def _ask(self, request: bytes) -> subprocess.Popen[bytes]:
+        """Hand a request to the server, to a new one where there is none or it has died before; return which."""
+        if self._process is not None:
+            try:
+                os.write(_pipe(self._process.stdin).fileno(), request)
+            except BrokenPipeError:
+                self._drop()
         if self._process is None:
             self._process = self._run()
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None  # noqa: S101 - a pipe
-        assert stdout is not None  # noqa: S101 - likewise
-        with contextlib.suppress(BrokenPipeError):
-            os.write(stdin.fileno(), request)
-            if select.select([stdout], [], [], _TIMEOUT)[0]:
-                answer = os.read(stdout.fileno(), 32).strip()
-                if answer:
-                    return answer
-        _end(self._process)
-        self._process = None
-        return b""
+            os.write(_pipe(self._process.stdin).fileno(), request)
+        return self._process
+
+    def close(self) -> None:
+        """End the server; the next start makes another."""
+        with self._lock:
+            self._drop()
+
+    def _drop(self) -> None:
+        """End the server; its inits go on."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
 
     def _run(self) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             self._argv,
             env=dict(self._env),
             cwd="/",
@@ -71,14 +80,11 @@ class ForkServer:
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
-        weakref.finalize(self, _end, process)
-        return process
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a server; its inits go on."""
-    process.kill()
-    process.communicate()
+def _pipe(file: IO[bytes] | None) -> IO[bytes]:
+    assert file is not None  # noqa: S101 - a pipe was asked for
+    return file
 
 
 def is_fork(cmdline: bytes) -> bool:

@@ -132,6 +132,10 @@ class ProcessLauncher(ByInit):
             [*folders, *([checkpoint] if checkpoint else [])], os.getuid(), os.getgid(), change_owner=False
         )
 
+    def close(self) -> None:
+        """See `base.Launcher.close`."""
+        self._forks.close()
+
     def _wait_ready(self, spec: LaunchSpec, launched: Launched) -> None:
         end = self._clock.boot().seconds + _READY_TIMEOUT + (_GPU_TIMEOUT if spec.gpus else 0)
         pause = _FIRST_PAUSE

@@ -366,6 +366,7 @@ class Worker:
         for runner in self._runners.values():
             runner.join(timeout=10)
         self._reaper.join(10)
+        self._launcher.close()
         self._changes.close()
         os.close(self._wake)
         self._wake = -1

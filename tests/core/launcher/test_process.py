@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
 from fetchml_core.convert import from_data, to_data
+from fetchml_core.errors import HostError
 from fetchml_core.launcher.process import ProcessLauncher
 from fetchml_core.launcher.spec import Launched
 from tests.core.launcher.jobs import CLOCK, Attempt, Contract, make_spec
@@ -16,7 +18,9 @@ from tests.support.wait import poll_until
 @pytest.fixture
 def launcher():
     """The process launcher, with this process's own environment."""
-    return ProcessLauncher(env=dict(os.environ), clock=CLOCK)
+    made = ProcessLauncher(env=dict(os.environ), clock=CLOCK)
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -80,3 +84,57 @@ def test_home_is_private(launcher, tmp_path):
     attempt.clean()
 
     assert attempt.output() == f"{attempt.spec.folder}/home\n"
+
+
+def server_of(launcher):
+    """The pid of the launcher's fork server."""
+    return launcher._forks._process.pid
+
+
+def test_the_server_of_inits_may_die(launcher, tmp_path):
+    """A fork server that was killed leaves its attempts alone, and the next launch starts another one."""
+    first = Attempt(launcher, make_spec(tmp_path / "one", ("sleep", "60"))).go()
+    server = server_of(launcher)
+    os.kill(server, signal.SIGKILL)
+    os.waitid(os.P_PID, server, os.WEXITED | os.WNOWAIT)
+    second = Attempt(launcher, make_spec(tmp_path / "two", ("sh", "-c", "echo ran"))).go()
+
+    assert second.record().code == 0
+    assert second.output() == "ran\n"
+    assert server_of(launcher) != server
+    assert launcher.alive(first.launched)
+    first.clean()
+    second.clean()
+
+
+def test_a_server_that_dies_over_a_launch_starts_no_second_init(launcher, tmp_path, monkeypatch):
+    """Nobody knows whether it had started one: the launch has failed, and what there is goes with the clean-up."""
+    monkeypatch.setattr("fetchml_core.launcher.forks._PROGRAM", str(tmp_path / "forkserver.py"))
+    (tmp_path / "forkserver.py").write_text(
+        "import os, sys, json\n"
+        "folder = json.loads(sys.stdin.readline())\n"
+        "open(folder + '/asked', 'a').write('once ')\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid(); os.chdir(folder); [os.close(fd) for fd in (0, 1)]\n"
+        "    import time; time.sleep(60)\n"
+    )
+    other = ProcessLauncher(env=dict(os.environ), clock=CLOCK)
+    spec = make_spec(tmp_path)
+    with pytest.raises(HostError, match="init-failed"):
+        other.launch(spec)
+
+    assert (spec.control / "asked").read_text() == "once "
+    assert [left.job_id for left in other.leftovers(tmp_path / "jobs")] == [7]
+    other.clean(spec.name, spec.folder, spec.checkpoint)
+    assert other.leftovers(tmp_path / "jobs") == []
+    other.close()
+
+
+def test_an_init_outlives_its_launcher(launcher, tmp_path):
+    """A worker that ends takes its fork server along and nothing else."""
+    attempt = Attempt(launcher, make_spec(tmp_path, ("sh", "-c", "sleep 0.2; echo done"))).go()
+    launcher.close()
+
+    assert attempt.record().code == 0
+    assert attempt.output() == "done\n"
+    attempt.clean()
