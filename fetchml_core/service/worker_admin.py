@@ -187,6 +187,7 @@ def _process(host: Host, record: WorkerRecord) -> WorkerProcess:
         beat_at=host.base.worker_record.stat().st_mtime,
         memory=memory,
         cpu_s=cpu_s,
+        podman=record.podman,
     )
 
 

@@ -654,6 +654,27 @@ class WorkerJob:
 
 
 @frozen
+class PodmanInfo:
+    """The Podman that runs the jobs of a host, and what follows from its version and its surroundings.
+
+    Args:
+        version: As it says itself.
+        rootless: It runs as an ordinary account.
+        cgroups: ``v1`` or ``v2``.
+        limits: What it can limit here: memory, cpus, pids.
+        cdi: It can give NVIDIA GPUs to a container.
+        network: What connects a job that was granted a network: ``bridge``, ``slirp4netns`` or ``pasta``.
+    """
+
+    version: str
+    rootless: bool
+    cgroups: str
+    limits: tuple[str, ...] = ()
+    cdi: bool = False
+    network: str = ""
+
+
+@frozen
 class WorkerProcess:
     """The worker's process.
 
@@ -670,6 +691,7 @@ class WorkerProcess:
         beat_at: When it last gave a sign of life.
         memory: Resident, in bytes; None where the host does not tell.
         cpu_s: Seconds of a core that it has used; None likewise.
+        podman: What runs its jobs; None where they run without.
     """
 
     pid: int
@@ -684,6 +706,7 @@ class WorkerProcess:
     beat_at: float = 0.0
     memory: int | None = None
     cpu_s: float | None = None
+    podman: PodmanInfo | None = None
 
 
 @frozen
