@@ -99,6 +99,7 @@ def _asked(job: Job) -> Rows:
         yield "variables", " ".join(sorted(spec.env))
     wanted = [
         *asked_for(spec.resources),
+        "a network" if spec.network else "",
         f"at most {format_duration(spec.time_limit)}" if spec.time_limit else "",
         f"{spec.retries} {'retry' if spec.retries == 1 else 'retries'}" if spec.retries else "",
     ]

@@ -143,6 +143,7 @@ def job_fields(job: Job, why: str = "") -> dict[str, Any]:
         },
         "time_limit": spec.time_limit,
         "retries": spec.retries,
+        "network": spec.network,
         "snapshot": {
             "id": spec.snapshot,
             "files": spec.files,

@@ -126,10 +126,17 @@ def decode_message(payload: bytes) -> Message:
 
 @frozen
 class StageRequest:
-    """Announce a snapshot; its manifest (*size* bytes) follows as data frames."""
+    """Announce a snapshot; its manifest (*size* bytes) follows as data frames.
+
+    Args:
+        manifest: Its digest.
+        size: Bytes of the manifest.
+        network: The job that it is for asks for a network.
+    """
 
     manifest: str
     size: int
+    network: bool = False
 
 
 @frozen
