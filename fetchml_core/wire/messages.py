@@ -234,6 +234,7 @@ class ListReply:
     Args:
         hidden: How many are left out.
         notes: What people should know of the queue's server.
+        more: More than *hidden* are left out: nobody has counted them all.
     """
 
     jobs: tuple[Job, ...]
@@ -242,6 +243,7 @@ class ListReply:
     why: dict[str, str] = field(factory=dict)
     hidden: int = 0
     notes: tuple[str, ...] = ()
+    more: bool = False
 
 
 @frozen
@@ -328,7 +330,7 @@ class WhyReply:
     """Why a job waits, or what it holds.
 
     Args:
-        ahead: How many stand before it in line; None where it stands in none.
+        ahead: How many stand before it in line; None where it stands in none, or so far back that nobody has counted.
         blockers: Everything that keeps it from starting; none where it starts next, runs or has ended.
         keeps: What it needs is kept free for it.
         holds: What it holds, where it runs or is about to.
