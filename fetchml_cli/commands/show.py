@@ -50,7 +50,7 @@ def run(cli: Cli, word: str) -> None:
             }
         )
         return
-    cli.out.named(_rows(reply))
+    cli.show_rows(_rows(reply))
 
 
 def _rows(reply: ShowReply) -> Rows:

@@ -235,7 +235,7 @@ class PodmanLauncher(ByInit):
                 "sandbox-not-proven",
                 "the container lacks protection, so the job was not started",
                 context=", ".join(missing) or "its init is gone",
-                hint="ml doctor",
+                hint="on the host: podman info",
             )
         network = ("no-network",) if spec.network == "none" else ()
         fenced = (FENCED,) if spec.gpus else ()

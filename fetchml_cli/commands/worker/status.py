@@ -40,7 +40,7 @@ def run(cli: Cli) -> None:
     if cli.json:
         cli.show_json(_fields(reply))
         return
-    cli.out.named(_rows(reply))
+    cli.show_rows(_rows(reply))
 
 
 def _fields(reply: WorkerStatusReply) -> dict[str, Any]:
