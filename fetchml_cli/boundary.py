@@ -69,7 +69,7 @@ def guard(action: Callable[[], int], *, argv: Sequence[str], make_cli: Callable[
 
 def _show(error: Exception, argv: Sequence[str], cli: Cli) -> int:
     if isinstance(error, Detached):
-        return _show_detached(error, cli, as_json=_wants_json(argv))
+        return _show_detached(error, argv, cli)
     if type(error).__name__ == "NoArgsIsHelpError":  # bare `ml`: its message is the help
         return _show_help(str(error), cli)
     return show_error(error, argv, cli)
@@ -94,6 +94,9 @@ def explain(error: Exception, verb: str = "") -> FetchError:
 def show_error(error: Exception, argv: Sequence[str], cli: Cli) -> int:
     """Show *error* on stderr, with a report where it is our mistake; returns the exit status it stands for."""
     shown = explain(error, verb=argv[0] if argv and not argv[0].startswith("-") else "")
+    from fetchml_cli.output.typed import name_profile
+
+    shown.hint = name_profile(shown.hint, _profile_of(argv))
     report = ""
     if isinstance(shown, BugError):
         from fetchml_cli.report import write_report
@@ -134,15 +137,17 @@ def error_fields(error: FetchError, report: str = "") -> dict[str, object]:
     return {"error": {**fields, "report": report} if report else fields}
 
 
-def _show_detached(detached: Detached, cli: Cli, *, as_json: bool) -> int:
+def _show_detached(detached: Detached, argv: Sequence[str], cli: Cli) -> int:
     from fetchml_cli.output.json import json_line
     from fetchml_cli.output.safe import safe_text
+    from fetchml_cli.output.typed import name_profile
 
+    message = name_profile(detached.message, _profile_of(argv))
     with contextlib.suppress(OSError, ValueError):
-        if as_json:
-            cli.err.write(json_line({"detached": {"message": detached.message, "status": INTERRUPTED}}))
+        if _wants_json(argv):
+            cli.err.write(json_line({"detached": {"message": message, "status": INTERRUPTED}}))
         else:
-            cli.err.write(safe_text(detached.message, lines=True).rstrip("\n") + "\n")
+            cli.err.write(safe_text(message, lines=True).rstrip("\n") + "\n")
         cli.err.flush()
     return INTERRUPTED
 
@@ -156,9 +161,20 @@ def _show_help(text: str, cli: Cli) -> int:
 
 def _wants_json(argv: Sequence[str]) -> bool:
     """Tell whether ``--json`` was typed; asked of argv, because a usage error comes before any option is known."""
+    return "--json" in _our_words(argv)
+
+
+def _profile_of(argv: Sequence[str]) -> str:
+    """Return the profile that was typed, empty for none; asked of argv likewise."""
+    words = _our_words(argv)
+    found = [words[place + 1] for place, word in enumerate(words[:-1]) if word == "--profile"]
+    found += [word.partition("=")[2] for word in words if word.startswith("--profile=")]
+    return found[-1] if found else ""
+
+
+def _our_words(argv: Sequence[str]) -> list[str]:
     words = list(argv)
-    ours = words[: words.index("--")] if "--" in words else words
-    return "--json" in ours
+    return words[: words.index("--")] if "--" in words else words
 
 
 def _shortened(line: str) -> str:

@@ -15,12 +15,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from attrs import evolve, field, frozen
 
+from fetchml_cli.output.typed import name_profile
 from fetchml_cli.output.writer import Writer
 from fetchml_core.clock import Clock
 from fetchml_core.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+ADVICE = frozenset({"hint", "note", "results"})
+"""Rows that may tell what to type next; the others tell what somebody has typed."""
 
 
 @frozen
@@ -120,16 +124,23 @@ class Cli:
 
     def note(self, text: str) -> None:
         """Say something about what happens, on stderr."""
-        self.err.line(text)
+        self.err.line(name_profile(text, self.profile))
 
     def warn(self, text: str) -> None:
         """Say what the user should know and may want to change."""
-        self.err.line(f"warning: {text}")
+        self.note(f"warning: {text}")
 
     def hint(self, text: str) -> None:
         """Say what could be typed next; only to a person."""
         if self.err.tty and not self.json:
-            self.err.line(text)
+            self.note(text)
+
+    def show_rows(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Write a line for each name and what there is to say of it; what is ours to advise names the profile."""
+        self.out.named(
+            (name, name_profile(text, self.profile) if name.strip() in ADVICE else text)
+            for name, text in rows
+        )
 
     def show_json(self, fields: Mapping[str, Any]) -> None:
         """Write one JSON object to stdout: *fields* after ``schema``."""

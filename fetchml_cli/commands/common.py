@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from attrs import evolve
 
+from fetchml_cli.output.typed import name_profile
 from fetchml_core.errors import InputError
 from fetchml_core.jobs.job import Job
 from fetchml_core.jobs.states import State
@@ -94,14 +95,9 @@ def check_exit_status(word: str) -> bool:
     return word == "job"
 
 
-def with_profile(cli: Cli, line: str) -> str:
-    """Return a command to type, naming the profile in use."""
-    return f"{line} --profile {cli.profile}" if cli.profile else line
-
-
 def hint_next(cli: Cli, *rows: tuple[str, str]) -> None:
     """Tell a person what could be typed next: commands, and what each does."""
-    commands = [with_profile(cli, command) for command, _ in rows]
+    commands = [name_profile(command, cli.profile) for command, _ in rows]
     width = max(map(len, commands))
     for command, (_, what) in zip(commands, rows, strict=True):
         cli.hint(f"  {command:<{width}}   {what}")

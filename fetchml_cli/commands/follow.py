@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fetchml_cli.boundary import Detached
-from fetchml_cli.commands.common import connect, with_profile
+from fetchml_cli.commands.common import connect
 from fetchml_cli.output.jobs import ending, weakness
 from fetchml_cli.output.safe import LogFilter
 from fetchml_core.errors import UnreachableError
@@ -45,7 +45,7 @@ class Link:
     ) -> None:
         self._cli = cli
         self._profile = profile
-        self._again = with_profile(cli, again)
+        self._again = again
         self._goes_on = goes_on
         self._tries = 0
         self._since = cli.clock.boot().seconds
@@ -123,8 +123,8 @@ class Follower:
         try:
             return self._follow(client, tail)
         except KeyboardInterrupt:
-            again = with_profile(self._cli, f"ml logs -f {self._id}")
-            stop = with_profile(self._cli, f"ml cancel {self._id}")
+            again = f"ml logs -f {self._id}"
+            stop = f"ml cancel {self._id}"
             raise Detached(
                 f"\ndetached: job {self._id} goes on\n  {again}   comes back\n  {stop}   stops it"
             ) from None

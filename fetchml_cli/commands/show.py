@@ -50,7 +50,7 @@ def run(cli: Cli, word: str) -> None:
             }
         )
         return
-    cli.out.named(_rows(reply))
+    cli.show_rows(_rows(reply))
 
 
 def _rows(reply: ShowReply) -> Rows:
@@ -99,6 +99,7 @@ def _asked(job: Job) -> Rows:
         yield "variables", " ".join(sorted(spec.env))
     wanted = [
         *asked_for(spec.resources),
+        "a network" if spec.network else "",
         f"at most {format_duration(spec.time_limit)}" if spec.time_limit else "",
         f"{spec.retries} {'retry' if spec.retries == 1 else 'retries'}" if spec.retries else "",
     ]

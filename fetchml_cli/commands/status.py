@@ -97,7 +97,7 @@ def _show(cli: Cli, reply: ListReply, request: ListRequest, host: str) -> None:
             else f"no jobs of yours on {host}; ml submit PATH makes one"
         )
     if reply.hidden:
-        cli.note(f"{reply.hidden} older jobs are not shown")
+        cli.note(f"{reply.hidden}{' or more' if reply.more else ''} older jobs are not shown")
     waiting = any(not job.state.final for job in reply.jobs)
     if waiting and reply.worker.drained is not None:
         cli.warn(f"the worker on {host} is drained {drain_words(reply.worker.drained, reply.now)}")

@@ -130,6 +130,7 @@ def make_spec(tree: TreePlan, found: Scan, arguments: tuple[str, ...], wish: Wis
         files=len(found.manifest.entries),
         size=found.total_bytes,
         retries=wish.retries,
+        network=wish.network,
     )
 
 
@@ -233,7 +234,7 @@ def _ask(
         client = None
         try:
             client = opening.client() if opening is not None and tries == 0 else connect(cli, profile)
-            send_snapshot(cli, client, found)
+            send_snapshot(cli, client, found, network=spec.network)
             key = pending.remember()
             reply: SubmitReply = client.call("submit", SubmitRequest(key, spec))
         except UnreachableError as error:

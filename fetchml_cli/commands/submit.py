@@ -74,6 +74,10 @@ def submit(
     image: Annotated[
         str, typer.Option(metavar="NAME", help="Container image; default: the host's podman_image.")
     ] = "",
+    network: Annotated[
+        bool,
+        typer.Option("--network", help="Give the job a network, where the host's sandbox.network allows it."),
+    ] = False,
     only: Annotated[bool, typer.Option("--only", help="Send the script alone.")] = False,
     allow_large: Annotated[bool, typer.Option("--allow-large", help="Send a tree however big.")] = False,
     follow: Annotated[
@@ -94,13 +98,17 @@ def submit(
     bytes whatever happens to the tree later. A .py file runs with python3, a .sh file with /bin/sh, an executable
     file that starts with #! by itself, a folder runs its train.py.
 
+    A job has no network unless it asks for one and the host allows it.
+
     What the host is to blame for is tried again as its max_retries says, whatever --retries is; a job that ran out of
     memory is not.
 
     Exit status: 0 queued (with --wait or --follow: succeeded; 1 failed or lost, 7 cancelled, 8 its --time was
     reached); 2 usage; 3 configuration; 4 permission; 6 host out of reach; 130 detached.
     """
-    wish = Wish(name, gpus, cpus, memory, gpu_memory, priority, time, tuple(env or ()), image, retries)
+    wish = Wish(
+        name, gpus, cpus, memory, gpu_memory, priority, time, tuple(env or ()), image, retries, network
+    )
     return run(
         ctx.obj.configured(profile=profile, json=as_json),
         path,

@@ -31,14 +31,20 @@ class TreeChanged(InputError):  # noqa: N818 - the caller reads the tree again
         )
 
 
-def send_snapshot(cli: Cli, client: Client, found: Scan) -> None:
+def send_snapshot(cli: Cli, client: Client, found: Scan, *, network: bool) -> None:
     """Make the host hold all of *found*: exactly the bytes that were hashed.
+
+    Args:
+        cli: The surroundings.
+        client: The conversation with the host.
+        found: The tree.
+        network: The job asks for a network, which a host may refuse before anything travels.
 
     Raises:
         TreeChanged: a file changed since; this end or the other has noticed.
     """
     manifest = found.manifest
-    request = StageRequest(manifest.digest, len(manifest.data))
+    request = StageRequest(manifest.digest, len(manifest.data), network)
     pieces = (manifest.data[start : start + CHUNK] for start in range(0, len(manifest.data), CHUNK))
     staged: StageReply = client.call("stage", request, upload=pieces)
     if not staged.missing:

@@ -17,7 +17,6 @@ from fetchml_cli.commands.common import (
     connect,
     load_profile,
     wait_status,
-    with_profile,
 )
 from fetchml_cli.commands.follow import Link, end_lines
 from fetchml_cli.lazy import new_app
@@ -109,7 +108,7 @@ def wait_for(
     try:
         return waiting.run(words)
     except KeyboardInterrupt:
-        again = with_profile(cli, f"ml wait {' '.join(words)}")
+        again = f"ml wait {' '.join(words)}"
         raise Detached(f"\ndetached: what runs goes on\n  {again}   waits again") from None
     finally:
         waiting.close()

@@ -41,7 +41,7 @@ def run(cli: Cli, word: str) -> None:
     if cli.json:
         cli.show_json(_fields(reply))
         return
-    cli.out.named(_rows(reply))
+    cli.show_rows(_rows(reply))
 
 
 def _rows(reply: WhyReply) -> Rows:

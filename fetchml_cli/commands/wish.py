@@ -26,6 +26,7 @@ class Wish:
     env: tuple[str, ...] = field(default=(), repr=False)
     image: str = ""
     retries: int = 0
+    network: bool = False
 
 
 def check_wish(wish: Wish) -> None:

@@ -16,22 +16,22 @@ from fetchml_core.wire.messages import DrainInfo, WorkerInfo
 
 COLUMNS = (
     Column("JOB", fixed=True, right=True),
-    Column("NAME", fixed=True, cut=True),
+    Column("NAME", fixed=True, cut=True, least=12),
     Column("USER"),
-    Column("WORKER", cut=True),
+    Column("WORKER", cut=True, least=12, spare=True),
     Column("GPU", right=True),
     Column("STATE", fixed=True),
     Column("WAIT", fixed=True, right=True),
     Column("RUN", fixed=True, right=True),
     Column("TRY", right=True),
-    Column("WHERE/WHY", cut=True),
+    Column("WHERE/WHY", cut=True, least=30),
 )
 
 
 def job_row(job: Job, why: str, now: float, *, user: bool) -> Row:
     """Return the cells of one job, in the order of COLUMNS."""
     attempt = job.attempt
-    gpus = job.spec.resources.gpus
+    gpus, tried = job.spec.resources.gpus, tries(job)
     return [
         str(job.id),
         job.spec.name,
@@ -41,7 +41,7 @@ def job_row(job: Job, why: str, now: float, *, user: bool) -> Row:
         state(job.state.value),
         span(waited(job, now)),
         span(ran(job, now)),
-        str(tries(job) or ""),
+        Cell(str(tried) if tried > 1 else "", str(tried or "")),  # that it was tried once goes without saying
         Cell(where_or_why(job, why)),
     ]
 
@@ -143,6 +143,7 @@ def job_fields(job: Job, why: str = "") -> dict[str, Any]:
         },
         "time_limit": spec.time_limit,
         "retries": spec.retries,
+        "network": spec.network,
         "snapshot": {
             "id": spec.snapshot,
             "files": spec.files,

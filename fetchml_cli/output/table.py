@@ -4,7 +4,8 @@ Layer 6, pure but for `write_table`. Written here and not with rich, which takes
 answer of a host takes to arrive.
 
 * To a terminal: a bold header, columns two spaces apart, cut to the width with an ellipsis where a column allows
-  it, state words in colour. A column in which no row has anything is left out, unless it is fixed.
+  it, state words in colour. A column in which no row has anything is left out, unless it is fixed; where the table
+  is too wide, so is a spare one that says the same in every row.
 * To anything else: every column of every row, in order, separated by tabs; no header, no colour, nothing cut,
   nothing left out, so that ``cut -f5`` means the same thing every time.
 
@@ -59,12 +60,16 @@ class Column:
         fixed: Shown even if no row has anything in it.
         right: Aligned to the right, for numbers.
         cut: May be cut when the terminal is narrow.
+        least: Cells that it keeps while another one that may be cut has more than its own.
+        spare: Left out of a table that is too wide, where all rows that have something in it have the same.
     """
 
     name: str
     fixed: bool = False
     right: bool = False
     cut: bool = False
+    least: int = NARROWEST
+    spare: bool = False
 
 
 @frozen
@@ -134,10 +139,12 @@ def aligned(
     grid = [[_made_safe(value) for value in row] for row in rows]
     shown = [i for i, column in enumerate(columns) if column.fixed or any(row[i].text for row in grid)]
     headers = [Cell(column.name, style="bold") for column in columns]
-    widths = _widths(
-        [columns[i] for i in shown], [[row[i] for i in shown] for row in [headers, *grid]], width
-    )
-    for row in [headers, *grid]:
+    lines = [headers, *grid]
+    for i in [i for i in shown if columns[i].spare and len({row[i].text for row in grid} - {""}) < 2]:
+        if _excess(_natural(shown, lines), width) > 0:
+            shown.remove(i)
+    widths = _widths([columns[i] for i in shown], _natural(shown, lines), width)
+    for row in lines:
         pieces = []
         for i, cells in zip(shown, widths, strict=True):
             text = shortened(row[i].text, cells, ellipsis)
@@ -189,18 +196,30 @@ def _made_safe(value: Cell | str) -> Cell:
     return Cell(safe_text(cell.text), style=cell.style)
 
 
-def _widths(columns: Sequence[Column], grid: Sequence[Sequence[Cell]], width: int) -> list[int]:
-    """Return the cells each column gets: what it needs, less what the widest that may be cut must give up."""
-    widths = [max(text_width(row[i].text) for row in grid) for i in range(len(columns))]
-    excess = sum(widths) + len(GAP) * (len(widths) - 1) - width
-    floors = [
+def _natural(shown: Sequence[int], lines: Sequence[Sequence[Cell]]) -> list[int]:
+    """Return the cells that each of the *shown* columns needs."""
+    return [max(text_width(row[i].text) for row in lines) for i in shown]
+
+
+def _excess(widths: Sequence[int], width: int) -> int:
+    return sum(widths) + len(GAP) * (len(widths) - 1) - width
+
+
+def _widths(columns: Sequence[Column], natural: Sequence[int], width: int) -> list[int]:
+    """Return the cells each column gets: what it needs, less what those that may be cut must give up.
+
+    First down to what each keeps at least, who has most above that first; then down to its header.
+    """
+    headers = [
         max(NARROWEST, text_width(column.name)) if column.cut else cells
-        for column, cells in zip(columns, widths, strict=True)
+        for column, cells in zip(columns, natural, strict=True)
     ]
-    while excess > 0:
-        widest = max(range(len(widths)), key=lambda i: widths[i] if widths[i] > floors[i] else -1, default=0)
-        if widths[widest] <= floors[widest]:
-            break
-        widths[widest] -= 1
-        excess -= 1
+    kept = [max(column.least, cells) for column, cells in zip(columns, headers, strict=True)]
+    widths = list(natural)
+    for floors in (kept, headers):
+        for _ in range(_excess(widths, width)):
+            spare = [cells - floor for cells, floor in zip(widths, floors, strict=True)]
+            if max(spare) <= 0:
+                break
+            widths[spare.index(max(spare))] -= 1
     return widths

@@ -55,9 +55,9 @@ class SandboxConfig:
     network: str = option(
         default="none",
         choices=("none", "full"),
-        help="Network of a job: none at all, or connections to the outside (full).",
+        help="Network that a job may ask for (ml submit --network): none at all, or connections to the outside (full).",
         reason="no network is the safe default, and some jobs need one",
-        read_by="fetchml_core.worker.runner:Runner._spec",
+        read_by="fetchml_core.service.network:network_allowed",
     )
     user: str = option(
         help="User in the container, uid or uid:gid; unset: the account (rootless) or an unprivileged uid (rootful).",

@@ -51,6 +51,7 @@ class JobSpec:
         priority: 1 to 10, higher first.
         time_limit: Seconds of running after which the job is stopped; None is no limit.
         retries: How often it is tried again when its own program fails.
+        network: It asks for a network.
         files: How many files the snapshot has, and *size* their bytes: for people.
     """
 
@@ -67,6 +68,7 @@ class JobSpec:
     files: int = 0
     size: int = 0
     retries: int = 0
+    network: bool = False
 
 
 @frozen

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import signal
 import subprocess
 from typing import TYPE_CHECKING
@@ -19,11 +18,11 @@ from attrs import frozen
 from fetchml_core.errors import HostError
 
 from .spec import LIMITS, Capabilities
+from .versions import MIN_VERSION, parse_version, traits_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-MIN_VERSION = (3, 4)
 TIMEOUT = 60.0
 _INSTALL = "sudo apt-get install podman"
 _DROPPED = ("NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_PID", "WATCHDOG_USEC")
@@ -122,7 +121,8 @@ def capabilities(info: dict[str, dict[str, object]]) -> Capabilities:
     """
     host = info["host"]
     version = str(info["version"]["Version"])
-    if tuple(int(number) for number in re.findall(r"\d+", version)[:2]) < MIN_VERSION:
+    number = parse_version(version)
+    if number < MIN_VERSION:
         wanted = ".".join(map(str, MIN_VERSION))
         raise HostError(
             "podman-too-old", f"Podman {wanted} or newer is needed", context=version, hint=_INSTALL
@@ -136,6 +136,7 @@ def capabilities(info: dict[str, dict[str, object]]) -> Capabilities:
     return Capabilities(
         launcher="podman",
         version=version,
+        traits=traits_of(number),
         rootless=rootless,
         cgroups=cgroups,
         enforceable=enforceable,

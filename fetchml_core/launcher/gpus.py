@@ -20,6 +20,8 @@ from fetchml_core.fsio import read_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .spec import Capabilities
+
 Vendor = Literal["nvidia", "amd", "apple"]
 
 FENCED = "only-its-gpus"
@@ -176,6 +178,21 @@ def judge(report: Report, gpus: Sequence[str], given: Grant) -> list[str]:
     if not problems and cards and not _has_instances(gpus) and cards != wanted:
         problems.append(f"there are device files of {cards} cards, and {wanted} were asked for")
     return problems
+
+
+def require_cdi(given: Grant, host: Capabilities) -> None:
+    """Refuse NVIDIA cards where Podman is too old to be told of them.
+
+    Raises:
+        HostError: ``gpu-not-available``.
+    """
+    if given.cuda and not host.traits.cdi:
+        raise HostError(
+            "gpu-not-available",
+            "this version of Podman cannot give NVIDIA GPUs to a container (no CDI)",
+            context=f"Podman {host.version}",
+            hint="on the host: install a newer Podman; or submit without --gpus",
+        )
 
 
 def not_resolved(gpus: Sequence[str]) -> HostError:

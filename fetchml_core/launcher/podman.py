@@ -23,7 +23,7 @@ from .argv import InitKind, podman_run_argv
 from .by_init import ByInit
 from .engine import Answer, Engine, printable
 from .environment import container_view, job_environment
-from .gpus import CUDA, FENCED, Grant, grant, not_resolved
+from .gpus import CUDA, FENCED, Grant, grant, not_resolved, require_cdi
 from .gpus import prove as prove_gpus
 from .images import Images
 from .proof import Expected, prove
@@ -91,6 +91,7 @@ class PodmanLauncher(ByInit):
         check_host_path(profile.path)
         image, digest = self._images.find(spec.image, host.image_index)
         given = grant(spec.gpus)
+        require_cdi(given, host)
         view = container_view(spec)
         control.prepare(spec, view, job_environment(spec, view), given)
         try:
@@ -234,7 +235,7 @@ class PodmanLauncher(ByInit):
                 "sandbox-not-proven",
                 "the container lacks protection, so the job was not started",
                 context=", ".join(missing) or "its init is gone",
-                hint="ml doctor",
+                hint="on the host: podman info",
             )
         network = ("no-network",) if spec.network == "none" else ()
         fenced = (FENCED,) if spec.gpus else ()

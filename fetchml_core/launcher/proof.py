@@ -44,7 +44,7 @@ class Expected:
     read_only_root: bool = True
     own_ipc: bool = True
     network: Literal["none", "full"] = "none"
-    """``none``: a network of its own with nothing but the loopback interface. ``full``: granted, not looked at."""
+    """A network of its own; with ``none`` it has nothing but the loopback interface."""
     pids_limit: int | None = None
     """At most so many processes and threads."""
     memory: int | None = None
@@ -175,10 +175,10 @@ def _ipc_problems(process: _Process, expected: Expected) -> list[str]:
 
 
 def _network_problems(process: _Process, expected: Expected) -> list[str]:
-    if expected.network == "full":
-        return []
     if process.shares("net"):
         return ["it shares the network of the host"]
+    if expected.network == "full":
+        return []
     found = interfaces(process.text("net/dev"))
     # Without a single line the file was not what we took it for.
     return [] if found == ["lo"] else [f"it has a network (interfaces: {', '.join(found) or '?'})"]

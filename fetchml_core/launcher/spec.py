@@ -16,6 +16,8 @@ from attrs import Attribute, field, frozen
 from fetchml_core.errors import ConfigError, HostError, InputError
 from fetchml_core.jobs.job import Launched
 
+from .versions import OLDEST, Traits
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -204,6 +206,7 @@ class Capabilities:
         reasons: Why, a sentence each.
         image_index: File that changes whenever an image or its name does; empty where it is not known.
         runtime: Path of the program that runs the containers, such as runc; empty where it is not known.
+        traits: What this version of Podman can do.
     """
 
     launcher: str
@@ -215,3 +218,11 @@ class Capabilities:
     reasons: tuple[str, ...] = ()
     image_index: str = ""
     runtime: str = ""
+    traits: Traits = OLDEST
+
+    @property
+    def network(self) -> str:
+        """How a container with a network reaches it, by Podman's name; empty for a process."""
+        if self.launcher != "podman":
+            return ""
+        return self.traits.rootless_network if self.rootless else "bridge"

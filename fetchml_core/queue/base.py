@@ -283,6 +283,13 @@ class Queue(Protocol):
         """
         ...
 
+    def line(self, limit: int) -> Sequence[Job]:
+        """Return the queued jobs that only views of this home claim, in the order of `claim_order`: the first *limit*.
+
+        Also while the queue is paused.
+        """
+        ...
+
     def counts(self) -> dict[State, int]:
         """Return how many jobs are in each state; every state is there."""
         ...

@@ -41,6 +41,7 @@ from .base import (
     Watch,
     boot_lease,
     boot_lease_ended,
+    claim_order,
 )
 from .filesystem import FilesystemQueue
 from .moves import same_or_refuse, submit_event, submitted
@@ -204,6 +205,15 @@ class FallbackQueue:
             there = self._ask(lambda: self._shared.jobs(wanted, newest=newest, after=after, limit=limit))
             found.update({job.id: job for job in there})  # one that has just moved is newer there
         return sorted(found.values(), key=lambda job: job.id, reverse=newest)[:limit]
+
+    def line(self, limit: int) -> Sequence[Job]:
+        """See `Queue.line`. While Redis is away these are the jobs that lie here."""
+        self._settle()
+        found = {job.id: self._ours(job) for job in self._local.line(limit)}
+        with _UnlessAway():
+            there = self._ask(lambda: self._shared.line(limit))
+            found.update({job.id: job for job in there})
+        return sorted(found.values(), key=claim_order)[:limit]
 
     def counts(self) -> dict[State, int]:
         """See `Queue.counts`. While Redis is away they are those of the jobs that lie here."""

@@ -12,6 +12,7 @@ from fetchml_core.jobs.states import State
 
 from .base import (
     ALL,
+    QUEUED,
     Beat,
     Change,
     Choose,
@@ -127,6 +128,10 @@ class FilesystemQueue(Engine):
     ) -> Sequence[Job]:
         """See `Queue.jobs`."""
         return select(self._everything(), wanted, newest=newest, after=after, limit=limit)
+
+    def line(self, limit: int) -> Sequence[Job]:
+        """See `Queue.line`."""
+        return sorted(self.jobs(QUEUED), key=claim_order)[:limit]
 
     def counts(self) -> dict[State, int]:
         """See `Queue.counts`."""

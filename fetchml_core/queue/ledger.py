@@ -185,10 +185,15 @@ class Ledger:
         """Spare the making of a job that is at hand."""
         self._entries[job.id].remember(job)
 
-    def ids(self, *, newest: bool = False, states: frozenset[State] = frozenset()) -> list[int]:
-        """Return the ids of the jobs in *states*, of all where that is empty, sorted."""
-        ids = (job_id for job_id, entry in self._entries.items() if not states or entry.state in states)
-        return sorted(ids, reverse=newest)
+    def ids(
+        self, *, newest: bool = False, states: frozenset[State] = frozenset(), user: str = ""
+    ) -> list[int]:
+        """Return the ids of the jobs in *states*, of all where that is empty, sorted; only those of *user* if one is named."""
+        entries = [entry for entry in self._entries.values() if not states or entry.state in states]
+        if user:
+            theirs = names(user, "")[:-1]
+            entries = [entry for entry in entries if entry.who.startswith(theirs)]
+        return sorted((entry.id for entry in entries), reverse=newest)
 
     def id_of(self, who: bytes) -> int | None:
         """Return the id of the job that was submitted under these `names`."""

@@ -154,6 +154,11 @@ class NativeQueue(Engine):
                 found = heapq.merge(found, sealed, key=lambda job: job.id, reverse=newest)
             return list(itertools.islice(found, limit))
 
+    def line(self, limit: int) -> Sequence[Job]:
+        """See `Queue.line`."""
+        with self._reading():
+            return self._ledger.queued[:limit]
+
     def counts(self) -> dict[State, int]:
         """See `Queue.counts`."""
         with self._reading():
@@ -397,7 +402,7 @@ class NativeQueue(Engine):
 
     def _live(self, wanted: Filter, *, newest: bool = False, after: int = 0) -> Iterator[Job]:
         """Yield what `jobs` asks for of the jobs that the journal holds."""
-        ids = self._ledger.ids(newest=newest, states=wanted.states)
+        ids = self._ledger.ids(newest=newest, states=wanted.states, user=wanted.user)
         behind = (job_id for job_id in ids if not after or (job_id < after if newest else job_id > after))
         jobs = (self._ledger.get(job_id) for job_id in behind)
         return self._with_leases(job for job in jobs if wanted.fits(job))

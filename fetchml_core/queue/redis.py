@@ -37,7 +37,7 @@ from fetchml_core.jobs.job import Job, JobSpec, Lease, Stop
 from fetchml_core.jobs.states import State
 
 from . import redis_lua as lua
-from .base import ALL, Change, Choose, Damage, Filter, Pause, Properties, Stored, Watch
+from .base import ALL, QUEUED, Change, Choose, Damage, Filter, Pause, Properties, Stored, Watch, claim_order
 from .engine import Engine
 from .moves import (
     Move,
@@ -146,6 +146,11 @@ class RedisQueue(Engine):
             if wanted.fits(row.stored.job):
                 found.append(row.stored.job)
         return found
+
+    def line(self, limit: int) -> Sequence[Job]:
+        """See `Queue.line`. Redis keeps no order but that of the ids, so all queued jobs are read."""
+        here = [job for job in self.jobs(QUEUED) if job.home == self._home]
+        return sorted(here, key=claim_order)[:limit]
 
     def counts(self) -> dict[State, int]:
         """See `Queue.counts`."""

@@ -133,6 +133,10 @@ class SqliteQueue(Engine):
         which = f"WHERE {' AND '.join(where)} {order}" if where else order
         return self._many(which, *values, -1 if limit is None else limit)
 
+    def line(self, limit: int) -> Sequence[Job]:
+        """See `Queue.line`."""
+        return self._many("INDEXED BY line WHERE state = 'queued' ORDER BY place, id LIMIT ?", limit)
+
     def counts(self) -> dict[State, int]:
         """See `Queue.counts`."""
         with self._file.reading() as db:

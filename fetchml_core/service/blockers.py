@@ -17,7 +17,7 @@ from fetchml_core.wire.messages import Blocker, Holder, Holds, WorkerInfo
 
 from .drain import why_drained
 from .room import MILLI, Capacity, Demand, Holding, Lack, holdings
-from .schedule import Verdict, verdicts
+from .schedule import LOOKED_AT, Verdict, verdicts
 from .turns import stands_since
 
 RETRIES = "tried again in"
@@ -32,7 +32,7 @@ class Standing:
     """Where a job stands that has not ended.
 
     Args:
-        ahead: How many stand before it in line; None where it stands in none.
+        ahead: How many stand before it in line; None where it stands in none, or so far back that nobody has counted.
         blockers: Everything that keeps it from starting; empty where it starts next or runs.
         keeps: What it needs is kept free for it.
         holds: What it holds, where it runs or is about to.
@@ -67,7 +67,8 @@ def standings(jobs: Sequence[Job], wanted: Collection[int], here: Situation) -> 
     """Return where each of the *wanted* jobs stands, by id; those that have ended, or run on another host, are left out.
 
     Args:
-        jobs: All jobs that have not ended.
+        jobs: Jobs that have not ended: all that run or are about to, as many of the line as the schedule looks at, and
+            those that are wanted.
         wanted: Ids.
         here: The host.
     """
@@ -88,8 +89,10 @@ def standings(jobs: Sequence[Job], wanted: Collection[int], here: Situation) -> 
             taken.append(Holding(verdict.job, verdict.demand, verdict.gpus))
     for ahead, job in enumerate(line):
         if job.id in wanted and job.id not in found:
-            row = _pausing(job, here.now) or Blocker("line", f"{ahead} before it")
-            found[job.id] = Standing(ahead, (*_of_the_host(here), row))
+            far = ahead >= LOOKED_AT  # nobody has counted those before it
+            before = f"{LOOKED_AT} or more" if far else str(ahead)
+            row = _pausing(job, here.now) or Blocker("line", f"{before} before it")
+            found[job.id] = Standing(None if far else ahead, (*_of_the_host(here), row))
     for job in jobs:
         if job.id in wanted and job.state is State.HELD:
             found[job.id] = Standing(blockers=(Blocker("held", "held"),))

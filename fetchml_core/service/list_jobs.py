@@ -11,10 +11,13 @@ from fetchml_core.wire.messages import MAX_JOBS, ListReply, ListRequest
 
 from .blockers import why_paused
 from .context import Context
+from .front import front
 from .heal import heal
 from .select import select_jobs
 from .why import why
 
+COUNTED = 500
+"""So many unfinished jobs of a user are counted; where he has more, nobody says how many are not shown."""
 LAST_CHANGES = 100
 LAST_ENDED = 20
 """The job that ended last is looked for among so many changes of the queue, and so many newest ended jobs of the user."""
@@ -23,9 +26,9 @@ LAST_ENDED = 20
 def run(context: Context, request: ListRequest) -> ListReply:
     """See the module."""
     host, queue = context.host, context.host.queue
-    unfinished = queue.jobs(UNFINISHED)
-    worker = heal(host, unfinished)
-    limit, hidden = max(1, min(request.limit, MAX_JOBS)), 0
+    jobs = front(queue)
+    worker = heal(host, jobs)
+    limit, hidden, more = max(1, min(request.limit, MAX_JOBS)), 0, False
     chosen: Sequence[Job]
     if request.select:
         chosen = select_jobs(context, request.select)
@@ -33,11 +36,15 @@ def run(context: Context, request: ListRequest) -> ListReply:
         chosen = queue.jobs(newest=True, limit=limit)[::-1]
         hidden = max(0, sum(queue.counts().values()) - len(chosen))
     else:
-        own = _own(queue, unfinished, context.identity.user)
-        chosen, hidden = own[-limit:], max(0, len(own) - limit)
+        most, user = max(limit + 1, COUNTED), context.identity.user
+        unfinished = queue.jobs(Filter(states=UNFINISHED.states, user=user), newest=True, limit=most)
+        own = _with_last_ended(queue, unfinished, user)
+        chosen, hidden, more = own[-limit:], max(0, len(own) - limit), len(unfinished) == most
     pause = queue.paused()
-    reasons = why(host, unfinished, worker, {job.id for job in chosen})
-    stood = {job.id: job.state for job in unfinished}  # it may have started, or ended, since
+    reasons = why(host, jobs, worker, chosen)
+    stood = {
+        job.id: job.state for job in (*chosen, *jobs)
+    }  # it may have started, or ended, between two looks
     moved = (f"{why_paused(pause)} and takes no more jobs",) if pause is not None and pause.moved_to else ()
     return ListReply(
         tuple(chosen),
@@ -46,12 +53,13 @@ def run(context: Context, request: ListRequest) -> ListReply:
         {str(job.id): reasons[job.id] for job in chosen if job.id in reasons and stood[job.id] is job.state},
         hidden,
         (*moved, *host.queue_notes()),
+        more,
     )
 
 
-def _own(queue: Queue, unfinished: Sequence[Job], user: str) -> list[Job]:
-    """Return *user*'s unfinished jobs and the one that ended last, by id."""
-    mine = {job.id: job for job in unfinished if job.user == user}
+def _with_last_ended(queue: Queue, unfinished: Sequence[Job], user: str) -> list[Job]:
+    """Return *unfinished* jobs of *user* and his that ended last, by id."""
+    mine = {job.id: job for job in unfinished}
     changed = queue.changes(max(0, queue.revision() - LAST_CHANGES), limit=LAST_CHANGES)
     ended = [job for job in changed if job.user == user and job.state.final]
     ended += queue.jobs(Filter(states=FINAL, user=user), newest=True, limit=LAST_ENDED)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from fetchml_core.jobs.job import Job
 from fetchml_core.launcher.log import log_end, read_log
-from fetchml_core.queue.base import UNFINISHED
 from fetchml_core.wire.messages import JobNews, LogsReply, LogsRequest, WorkerInfo
 from fetchml_core.wire.session import CHUNK
 
 from .blockers import RETRIES
 from .context import Context
+from .front import front
 from .heal import heal
 from .news import Every, QueueNews
 from .select import select_one
@@ -75,7 +75,7 @@ class _Follower:
             worker = worker_info(host)
             if not worker.alive and not self._worker.alive:
                 worker = self._worker
-            reason = why(host, host.queue.jobs(UNFINISHED), worker, {job.id}).get(job.id, "")
+            reason = why(host, front(host.queue), worker, [job]).get(job.id, "")
             reason += f"; {worker.hint}" if worker.hint else ""
         # that a second less is left until its next try is no news
         news = (job.state, len(job.attempts), RETRIES if reason.startswith(RETRIES) else reason)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fetchml_core.jobs.states import State
-from fetchml_core.queue.base import QUEUED, UNFINISHED, Pause
+from fetchml_core.queue.base import QUEUED, Pause
 from fetchml_core.queue.moves import refuse_if_moved
 from fetchml_core.wire.messages import (
     DamageInfo,
@@ -21,6 +21,7 @@ from fetchml_core.wire.messages import (
 )
 
 from .context import Context
+from .front import front
 from .heal import heal
 from .migrate import ACTION, choice_of, take_back
 from .workers import wake_worker
@@ -69,7 +70,7 @@ def resume(context: Context, _: Nothing) -> QueuePauseReply:
         take_back(context, before)
     else:
         host.queue.resume()
-    heal(host, host.queue.jobs(UNFINISHED))
+    heal(host, front(host.queue))
     wake_worker(host)
     return QueuePauseReply(_told(before))
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from fetchml_core.fsio import open_plain_file
-from fetchml_core.queue.base import UNFINISHED
 from fetchml_core.wire.messages import MetricLine, ShowReply, ShowRequest
 
 from .context import Context
+from .front import front
 from .heal import heal
 from .select import select_one
 from .why import why
@@ -23,15 +23,15 @@ def run(context: Context, request: ShowRequest) -> ShowReply:
     """See the module."""
     host, queue = context.host, context.host.queue
     job = select_one(context, request.select, anywhere=True)
-    unfinished = queue.jobs(UNFINISHED)
-    worker = heal(host, unfinished)
+    jobs = front(queue)
+    worker = heal(host, jobs)
     here = job.home == queue.home
     places = host.data.attempt(job.id, job.attempt.number) if job.attempt and here else None
     return ShowReply(
         job,
         host.clock.now(),
         worker,
-        why=why(host, unfinished, worker, {job.id}).get(job.id, ""),
+        why=why(host, jobs, worker, [job]).get(job.id, ""),
         metrics=tuple(last_metrics(places.metrics)) if places else (),
         results=str(places.results) if places else "",
         checkpoint=str(host.data.checkpoint(job.id)) if here else "",

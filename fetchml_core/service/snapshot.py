@@ -10,14 +10,16 @@ from fetchml_core.snapshot.store import BlobStore
 from fetchml_core.wire.messages import StageReply, StageRequest, UploadReply, UploadRequest
 
 from .context import Context
+from .network import check_network
 
 
 def stage(context: Context, request: StageRequest) -> StageReply:
-    """Check and keep the manifest; say what is missing."""
+    """Check and keep the manifest; say what is missing. A job that may not be here is refused before its tree travels."""
     if not 0 < request.size <= MAX_BYTES:
         raise InputError(
             "manifest-refused", f"a manifest of {request.size} bytes is refused", context=str(MAX_BYTES)
         )
+    check_network(context.host, wanted=request.network)
     store = BlobStore(context.host.data.blobs)
     data = b"".join(_exactly(context.talk.uploaded(), request.size))
     manifest = parse_manifest(data)

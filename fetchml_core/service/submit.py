@@ -16,6 +16,7 @@ from .blockers import why_paused
 from .capacity import capacity_of
 from .context import Context
 from .drain import drain_info, read_drain, why_drained
+from .network import check_network
 from .room import Capacity
 from .snapshot import load_manifest
 from .wanted import check_wanted
@@ -30,6 +31,7 @@ def run(context: Context, request: SubmitRequest) -> SubmitReply:
     """See the module."""
     spec, host = request.spec, context.host
     check_spec(spec, capacity_of(host))
+    check_network(host, wanted=spec.network)
     store = BlobStore(host.data.blobs)
     manifest = load_manifest(store, spec.snapshot)
     missing = store.missing({entry.digest: entry.size for entry in manifest.entries})

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 
 from fetchml_core.jobs.job import Job
-from fetchml_core.queue.base import UNFINISHED
 from fetchml_core.wire.messages import WhyReply, WhyRequest, WorkerInfo
 
 from .blockers import Situation, Standing, on_one_line, standings
 from .capacity import capacity_of
 from .context import Context
+from .front import front
 from .heal import heal
 from .host import Host
 from .select import select_one
@@ -18,11 +18,11 @@ from .select import select_one
 
 def run(context: Context, request: WhyRequest) -> WhyReply:
     """See the module."""
-    host, queue = context.host, context.host.queue
+    host = context.host
     job = select_one(context, request.select, anywhere=True)
-    unfinished = queue.jobs(UNFINISHED)
-    worker = heal(host, unfinished)
-    found = _standings(host, unfinished, worker, {job.id}).get(job.id, Standing())
+    jobs = front(host.queue)
+    worker = heal(host, jobs)
+    found = _standings(host, jobs, worker, [job]).get(job.id, Standing())
     return WhyReply(
         job,
         host.clock.now(),
@@ -35,24 +35,26 @@ def run(context: Context, request: WhyRequest) -> WhyReply:
     )
 
 
-def why(host: Host, jobs: Sequence[Job], worker: WorkerInfo, wanted: Collection[int]) -> dict[int, str]:
+def why(host: Host, jobs: Sequence[Job], worker: WorkerInfo, wanted: Iterable[Job]) -> dict[int, str]:
     """Return for a table why jobs wait, and on which GPUs those run that have some.
 
     Args:
         host: The host.
-        jobs: All jobs that have not ended.
+        jobs: The `front` of its queue.
         worker: What is known of the host's worker.
-        wanted: Ids of the jobs to tell of; those that have ended are left out.
+        wanted: The jobs to tell of; those that have ended are left out.
     """
     found = _standings(host, jobs, worker, wanted)
     return {job_id: text for job_id, standing in found.items() if (text := on_one_line(standing))}
 
 
 def _standings(
-    host: Host, jobs: Sequence[Job], worker: WorkerInfo, wanted: Collection[int]
+    host: Host, jobs: Sequence[Job], worker: WorkerInfo, wanted: Iterable[Job]
 ) -> dict[int, Standing]:
-    if not any(job.id in wanted for job in jobs):
+    told = {job.id: job for job in wanted if not job.state.final}
+    if not told:
         return {}  # no need to look at the hardware
+    known = told | {job.id: job for job in jobs}
     pause = host.queue.paused()
     here = Situation(capacity_of(host), worker, host.clock.now(), pause, host.queue.home)
-    return standings(jobs, wanted, here)
+    return standings(list(known.values()), told.keys(), here)

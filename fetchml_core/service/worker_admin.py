@@ -9,7 +9,7 @@ from pathlib import Path
 from fetchml_core.errors import HostError
 from fetchml_core.jobs.job import Job, Stop
 from fetchml_core.jobs.states import ACTIVE, State
-from fetchml_core.queue.base import UNFINISHED, Filter
+from fetchml_core.queue.base import Filter
 from fetchml_core.wire.messages import (
     Nothing,
     WorkerDrainReply,
@@ -25,6 +25,7 @@ from fetchml_core.wire.messages import (
 
 from .context import Context
 from .drain import Drain, drain_info, read_drain, remove_drain, why_drained, write_drain
+from .front import front
 from .heal import heal
 from .host import Host
 from .workers import (
@@ -110,7 +111,7 @@ def resume(context: Context, _: Nothing) -> WorkerResumeReply:
     if drained is not None and drained.service:
         worker, _started = start_service(host)
     else:
-        worker = heal(host, host.queue.jobs(UNFINISHED))
+        worker = heal(host, front(host.queue))
     return WorkerResumeReply(worker, drain_info(drained))
 
 
@@ -187,6 +188,7 @@ def _process(host: Host, record: WorkerRecord) -> WorkerProcess:
         beat_at=host.base.worker_record.stat().st_mtime,
         memory=memory,
         cpu_s=cpu_s,
+        podman=record.podman,
     )
 
 

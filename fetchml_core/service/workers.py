@@ -26,7 +26,8 @@ from fetchml_core.fsio import locked, read_json, read_plain_file, replace_file, 
 from fetchml_core.hardware.inventory import Inventory
 from fetchml_core.jobs.job import Job
 from fetchml_core.launcher.evidence import is_alive, send_signal
-from fetchml_core.wire.messages import WorkerInfo
+from fetchml_core.launcher.spec import Capabilities
+from fetchml_core.wire.messages import PodmanInfo, WorkerInfo
 
 from .drain import drain_info, read_drain
 from .host import Host
@@ -63,6 +64,21 @@ class WorkerRecord:
     build: str = ""
     started_at: float = 0.0
     read_at: float = 0.0
+    podman: PodmanInfo | None = None
+
+
+def podman_info(found: Capabilities) -> PodmanInfo | None:
+    """Return what people are told of the Podman that a launcher *found*; None where jobs run without."""
+    if found.launcher != "podman":
+        return None
+    return PodmanInfo(
+        version=found.version,
+        rootless=found.rootless,
+        cgroups=found.cgroups,
+        limits=found.enforceable,
+        cdi=found.traits.cdi,
+        network=found.network,
+    )
 
 
 def worker_alive(host: Host) -> bool:

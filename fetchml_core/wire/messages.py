@@ -126,10 +126,17 @@ def decode_message(payload: bytes) -> Message:
 
 @frozen
 class StageRequest:
-    """Announce a snapshot; its manifest (*size* bytes) follows as data frames."""
+    """Announce a snapshot; its manifest (*size* bytes) follows as data frames.
+
+    Args:
+        manifest: Its digest.
+        size: Bytes of the manifest.
+        network: The job that it is for asks for a network.
+    """
 
     manifest: str
     size: int
+    network: bool = False
 
 
 @frozen
@@ -227,6 +234,7 @@ class ListReply:
     Args:
         hidden: How many are left out.
         notes: What people should know of the queue's server.
+        more: More than *hidden* are left out: nobody has counted them all.
     """
 
     jobs: tuple[Job, ...]
@@ -235,6 +243,7 @@ class ListReply:
     why: dict[str, str] = field(factory=dict)
     hidden: int = 0
     notes: tuple[str, ...] = ()
+    more: bool = False
 
 
 @frozen
@@ -321,7 +330,7 @@ class WhyReply:
     """Why a job waits, or what it holds.
 
     Args:
-        ahead: How many stand before it in line; None where it stands in none.
+        ahead: How many stand before it in line; None where it stands in none, or so far back that nobody has counted.
         blockers: Everything that keeps it from starting; none where it starts next, runs or has ended.
         keeps: What it needs is kept free for it.
         holds: What it holds, where it runs or is about to.
@@ -654,6 +663,27 @@ class WorkerJob:
 
 
 @frozen
+class PodmanInfo:
+    """The Podman that runs the jobs of a host, and what follows from its version and its surroundings.
+
+    Args:
+        version: As it says itself.
+        rootless: It runs as an ordinary account.
+        cgroups: ``v1`` or ``v2``.
+        limits: What it can limit here: memory, cpus, pids.
+        cdi: It can give NVIDIA GPUs to a container.
+        network: What connects a job that was granted a network: ``bridge``, ``slirp4netns`` or ``pasta``.
+    """
+
+    version: str
+    rootless: bool
+    cgroups: str
+    limits: tuple[str, ...] = ()
+    cdi: bool = False
+    network: str = ""
+
+
+@frozen
 class WorkerProcess:
     """The worker's process.
 
@@ -670,6 +700,7 @@ class WorkerProcess:
         beat_at: When it last gave a sign of life.
         memory: Resident, in bytes; None where the host does not tell.
         cpu_s: Seconds of a core that it has used; None likewise.
+        podman: What runs its jobs; None where they run without.
     """
 
     pid: int
@@ -684,6 +715,7 @@ class WorkerProcess:
     beat_at: float = 0.0
     memory: int | None = None
     cpu_s: float | None = None
+    podman: PodmanInfo | None = None
 
 
 @frozen

@@ -12,18 +12,18 @@ from fetchml_core.launcher.base import Launcher
 from fetchml_core.launcher.podman import DEFAULT_USER, PodmanLauncher
 from fetchml_core.launcher.process import ProcessLauncher
 from fetchml_core.launcher.seccomp import default_profile
-from fetchml_core.launcher.spec import LaunchSpec
+from fetchml_core.launcher.spec import Capabilities, LaunchSpec
 from fetchml_core.removal import remove_tree
 from fetchml_core.service.host import Host
 
 DEFAULT_IMAGE = "docker.io/library/python:3.9-slim"
 _TRIAL_S = 30.0
 
-Chosen = tuple[Launcher, str, tuple[str, ...]]
+Chosen = tuple[Launcher, Capabilities, tuple[str, ...]]
 
 
 def choose_launcher(host: Host, environ: Mapping[str, str]) -> Chosen:
-    """Return the launcher, checked, its name, and what does not hold here, in words.
+    """Return the launcher, what it found it can do, and what does not hold here, in words.
 
     A worker file decides; the embedded default takes Podman where the whole hardened launch really works with a
     local image, else the process launcher, and says what is lost.
@@ -43,7 +43,7 @@ def choose_launcher(host: Host, environ: Mapping[str, str]) -> Chosen:
         return _podman_or_process(podman, process, host)
     launcher: Launcher = process if host.worker.launcher == "process" else podman
     found = launcher.check()
-    return launcher, found.launcher, found.reasons
+    return launcher, found, found.reasons
 
 
 def _podman_or_process(podman: PodmanLauncher, process: ProcessLauncher, host: Host) -> Chosen:
@@ -52,8 +52,8 @@ def _podman_or_process(podman: PodmanLauncher, process: ProcessLauncher, host: H
         try_out(podman, host)
     except FetchError as error:
         lost = process.check()
-        return process, lost.launcher, (*lost.reasons, f"Podman cannot be used: {_on_one_line(error)}")
-    return podman, found.launcher, found.reasons
+        return process, lost, (*lost.reasons, f"Podman cannot be used: {_on_one_line(error)}")
+    return podman, found, found.reasons
 
 
 def _on_one_line(error: FetchError) -> str:

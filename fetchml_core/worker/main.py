@@ -22,9 +22,10 @@ from fetchml_core.fsio import replace_file, try_lock
 from fetchml_core.hardware.detect import detect, lasting
 from fetchml_core.hardware.inventory import Inventory
 from fetchml_core.launcher.evidence import read_stat
+from fetchml_core.launcher.spec import Capabilities
 from fetchml_core.service.host import Host, open_host
 from fetchml_core.service.own_log import start_logging, worker_logging
-from fetchml_core.service.workers import WorkerRecord, stop_worker
+from fetchml_core.service.workers import WorkerRecord, podman_info, stop_worker
 from fetchml_core.wire.messages import PROTOCOL
 
 from .choose import DEFAULT_IMAGE, choose_launcher
@@ -92,15 +93,15 @@ def _run(options: argparse.Namespace) -> int:
     inventory = detect(host.worker, check_overrides(os.environ)[0])
     for warning in inventory.warnings:
         log.warning("%s", warning)
-    launcher, name, notes = choose_launcher(host, os.environ)
+    launcher, abilities, notes = choose_launcher(host, os.environ)
     _write_record(host, worker_id, inventory=lasting(inventory), on_demand=options.on_demand)
     image = host.worker.podman_image or DEFAULT_IMAGE
     worker = Worker(host, launcher, worker_id=worker_id, image=image, lock=lock, on_demand=options.on_demand)
     worker.hear_signals()  # before anybody can read that it is ready
-    _write_record(host, worker_id, name, notes, lasting(inventory), on_demand=options.on_demand)
+    _write_record(host, worker_id, abilities, notes, lasting(inventory), on_demand=options.on_demand)
     for note in (*notes, *host.queue_notes()):  # the queue's change, so that doors ask for them anew
         log.warning("%s", note)
-    log.info("worker %s serves %s with the %s launcher", worker_id, host.queue_path, name)
+    log.info("worker %s serves %s with the %s launcher", worker_id, host.queue_path, abilities.launcher)
     try:
         worker.run()
     except StorageLostError as lost:
@@ -142,7 +143,7 @@ def _take_lock(host: Host) -> int:
 def _write_record(
     host: Host,
     worker_id: str,
-    launcher: str = "",
+    abilities: Capabilities | None = None,
     notes: tuple[str, ...] = (),
     inventory: Inventory | None = None,
     *,
@@ -155,11 +156,11 @@ def _write_record(
         queue=str(host.queue_path),
         data=str(host.data.folder),
         config=str(host.worker_file or ""),
-        launcher=launcher,
+        launcher=abilities.launcher if abilities else "",
         notes=notes,
         idle=idle_notes(host.findings),
         version=fetchml_core.__version__,
-        ready=bool(launcher),
+        ready=abilities is not None,
         start_ticks=stat.start_ticks if stat else 0,
         boot_id=host.clock.boot().boot_id,
         inventory=inventory,
@@ -169,6 +170,7 @@ def _write_record(
         build=str(Path(fetchml_core.__file__).parent.parent),
         started_at=now,
         read_at=now,
+        podman=podman_info(abilities) if abilities else None,
     )
     replace_file(host.base.worker_record, json.dumps(to_data(record)).encode())
 

@@ -35,6 +35,7 @@ SETTLED = frozenset(
     {
         "gpu-not-available",
         "limits-not-enforceable",
+        "network-not-allowed",
         "no-command",
         "no-seccomp",
         "not-permitted",

@@ -17,7 +17,7 @@ CHANGES = (
     "max_retries",
     "graceful_timeout",
 )
-"""Options that may change while jobs run, with ``resources.max_workers`` and ``logging.level``."""
+"""Options that may change while jobs run, with ``resources.max_workers``, ``sandbox.network`` and ``logging.level``."""
 
 
 def reloaded(now: WorkerConfig, read: WorkerConfig) -> tuple[WorkerConfig, tuple[str, ...]]:
@@ -31,6 +31,7 @@ def reloaded(now: WorkerConfig, read: WorkerConfig) -> tuple[WorkerConfig, tuple
         now,
         **{name: getattr(read, name) for name in CHANGES},
         resources=evolve(now.resources, max_workers=read.resources.max_workers),
+        sandbox=evolve(now.sandbox, network=read.sandbox.network),
         logging=evolve(now.logging, level=read.logging.level),
     )
     return merged, tuple(_differing(merged, read, ""))

@@ -35,6 +35,7 @@ from fetchml_core.removal import remove_tree
 from fetchml_core.service.gpus import inventory_of
 from fetchml_core.service.host import Host
 from fetchml_core.service.limits import job_limits
+from fetchml_core.service.network import REASON, REFUSED, network_allowed, worker_file
 from fetchml_core.service.snapshot import load_manifest
 from fetchml_core.snapshot.durable import sync_tree
 from fetchml_core.snapshot.store import BlobStore
@@ -187,6 +188,13 @@ class Runner(threading.Thread):
                 context=self.job.spec.image,
                 hint="submit again without --image, or make Podman work on the host",
             )
+        if self.job.spec.network and not network_allowed(self._host):  # allowed when it was submitted
+            raise HostError(
+                REFUSED,
+                REASON,
+                context=f"{worker_file(self._host)}, as the worker read it",
+                hint="submit without --network; or, where the file allows it by now: ml worker stop, and submit again",
+            )
         if len(self.gpus) != self.job.spec.resources.gpus:  # the host has lost some since it was claimed
             raise HostError(
                 "gpu-not-available",
@@ -258,7 +266,7 @@ class Runner(threading.Thread):
             memory=spec.resources.memory or limits.memory,
             gpus=self.gpus,
             seccomp_profile=profile,
-            network="full" if sandbox.network == "full" else "none",
+            network="full" if spec.network and network_allowed(self._host) else "none",
             limits="best-effort" if self._host.embedded or sandbox.limits == "best-effort" else "required",
         )
 

@@ -24,9 +24,10 @@ from fetchml_core.fsio import try_lock
 from fetchml_core.jobs.job import Job, Launched, Lease, Outcome, Stop
 from fetchml_core.jobs.states import ACTIVE, State
 from fetchml_core.launcher.base import Launcher
-from fetchml_core.queue.base import UNFINISHED, Beat, Change, Filter, Started
+from fetchml_core.queue.base import Beat, Change, Filter, Started
 from fetchml_core.service.capacity import capacity_of
 from fetchml_core.service.drain import read_drain
+from fetchml_core.service.front import front
 from fetchml_core.service.heal import may_claim, wants_worker
 from fetchml_core.service.host import Host
 from fetchml_core.service.own_log import set_level, worker_logging
@@ -305,7 +306,7 @@ class Worker:
     def _wanted(self) -> bool:
         queue, claims = self._host.queue, may_claim(self._host)
         try:
-            return any(wants_worker(job, queue.home, claims=claims) for job in queue.jobs(UNFINISHED))
+            return any(wants_worker(job, queue.home, claims=claims) for job in front(queue))
         except FetchError:
             return True  # the next look at the queue tells of it
 

@@ -108,6 +108,9 @@ PARTS: dict[str, Part] = {
     "groff": Part(_program("groff"), "apt-get install -y groff-base"),
     "image-python": Part(_images, _IMAGES),
     "image-torch": Part(_torch, _BUILD_TORCH),
+    "iptables": Part(
+        _program("iptables"), "apt-get install -y iptables netavark   (for networks of containers)"
+    ),
     "podman": Part(_podman, _PODMAN),
     "python3.10": Part(
         lambda: find_python("3.10") is not None, "pyenv install 3.10   (or python3.10 on PATH)"

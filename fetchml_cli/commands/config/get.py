@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fetchml_cli.commands.common import JsonOption, ProfileOption, with_profile
+from fetchml_cli.commands.common import JsonOption, ProfileOption
 from fetchml_cli.lazy import new_app
 
 if TYPE_CHECKING:
@@ -57,4 +57,4 @@ def run(cli: Cli, word: str) -> None:
     else:
         cli.out.line(str(value).lower() if isinstance(value, bool) else str(value))
     if hidden:
-        cli.hint(f"not shown on a terminal: {with_profile(cli, f'ml config get {word}')} > FILE")
+        cli.hint(f"not shown on a terminal: ml config get {word} > FILE")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fetchml_cli.commands.common import ProfileOption, with_profile
+from fetchml_cli.commands.common import ProfileOption
 from fetchml_cli.lazy import new_app
 from fetchml_core.errors import InputError
 
@@ -64,7 +64,7 @@ def run(cli: Cli, word: str, value: str | None) -> None:
             "secret-in-arguments",
             "a secret does not belong on the command line, where others can read it",
             context=word,
-            hint=with_profile(cli, f"ml config set {word} < FILE") + ", or without a value to be asked",
+            hint=f"ml config set {word} < FILE, or without a value to be asked",
         )
     path = profile_file.find_path(cli)
     if value is None:
@@ -72,7 +72,7 @@ def run(cli: Cli, word: str, value: str | None) -> None:
     if field.option.secret:
         cli.keep_secret(value)
     section, _, name = word.partition(".")
-    profile_file.change(cli, path, (section, name), _typed(cli, word, field, value) if value else None)
+    profile_file.change(cli, path, (section, name), _typed(word, field, value) if value else None)
 
 
 def _ask(cli: Cli, word: str, field: Field) -> str:
@@ -86,7 +86,7 @@ def _ask(cli: Cli, word: str, field: Field) -> str:
             "missing-argument",
             "Missing argument 'VALUE'",
             context=word,
-            hint=with_profile(cli, f"ml config set {word} VALUE"),
+            hint=f"ml config set {word} VALUE",
         )
     text = _hidden(cli, word) if cli.stdin.isatty() else _first_line(cli, word)
     if not text:
@@ -94,7 +94,7 @@ def _ask(cli: Cli, word: str, field: Field) -> str:
             "no-value",
             "nothing was entered, nothing was changed",
             context=word,
-            hint=with_profile(cli, f'ml config set {word} ""') + " removes it",
+            hint=f'ml config set {word} "" removes it',
         )
     return text
 
@@ -123,7 +123,7 @@ def _first_line(cli: Cli, word: str) -> str:
     return line.decode("utf-8", "surrogateescape").strip()
 
 
-def _typed(cli: Cli, word: str, field: Field, text: str) -> bool | int | str:
+def _typed(word: str, field: Field, text: str) -> bool | int | str:
     """Return what was typed as the type of the option; a text with ``${NAME}`` stays one.
 
     Raises:
@@ -142,7 +142,7 @@ def _typed(cli: Cli, word: str, field: Field, text: str) -> bool | int | str:
             return text
         typed: bool | int | str = check_scalar(field, value)
     except Problem as problem:
-        fitting = with_profile(cli, f"ml config set {word} {_fitting(field, text, value)}")
+        fitting = f"ml config set {word} {_fitting(field, text, value)}"
         hint = problem.hint if problem.code == "bad-reference" else fitting
         raise InputError("bad-value", problem.message, context=word, hint=hint) from None
     return typed

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fetchml_cli.commands.common import JsonOption, ProfileOption, connect, with_profile
+from fetchml_cli.commands.common import JsonOption, ProfileOption, connect
 from fetchml_cli.lazy import new_app
 from fetchml_core.wire.messages import DamageInfo, Nothing, QueueCheckReply, QueueCheckRequest
 
@@ -59,7 +59,7 @@ def _show(cli: Cli, reply: QueueCheckReply, *, repair: bool) -> None:
     if not reply.damages:
         cli.note("nothing is damaged")
     elif not repair:
-        cli.note(f"type {with_profile(cli, 'ml queue check --repair')} to move what is damaged aside")
+        cli.note("type ml queue check --repair to move what is damaged aside")
 
 
 def _numbers(jobs: tuple[int, ...]) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fetchml_cli.commands.common import JsonOption, ProfileOption, connect, with_profile
+from fetchml_cli.commands.common import JsonOption, ProfileOption, connect
 from fetchml_cli.lazy import new_app
 from fetchml_core.wire.messages import QueueMigrateNews, QueueMigrateReply, QueueMigrateRequest
 
@@ -61,7 +61,7 @@ def run(cli: Cli, to: str, *, dry_run: bool = False) -> None:
         for line in _lines(file, to):
             cli.out.line(line)
     cli.out.line("until then the host takes no jobs")
-    cli.hint(f"  {with_profile(cli, 'ml queue resume')}   takes the old queue back")
+    cli.hint("  ml queue resume   takes the old queue back")
 
 
 def _lines(file: str, kind: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fetchml_cli.commands.common import JsonOption, ProfileOption, connect, with_profile
+from fetchml_cli.commands.common import JsonOption, ProfileOption, connect
 from fetchml_cli.commands.queue.pausing import pause_fields
 from fetchml_cli.lazy import new_app
 from fetchml_core.wire.messages import QueuePauseReply, QueuePauseRequest
@@ -41,4 +41,4 @@ def run(cli: Cli, reason: str) -> None:
         cli.show_json({"paused": pause_fields(reply.pause)})
         return
     cli.out.line("the queue is paused: running jobs go on, no other starts")
-    cli.hint(f"  {with_profile(cli, 'ml queue resume')}   starts jobs again")
+    cli.hint("  ml queue resume   starts jobs again")

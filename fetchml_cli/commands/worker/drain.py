@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fetchml_cli.boundary import Detached
-from fetchml_cli.commands.common import JsonOption, ProfileOption, connect, with_profile
+from fetchml_cli.commands.common import JsonOption, ProfileOption, connect
 from fetchml_cli.commands.worker.draining import jobs_in_words
 from fetchml_cli.lazy import new_app
 from fetchml_cli.output.jobs import drain_fields
@@ -61,8 +61,9 @@ def run(cli: Cli, reason: str, *, cancel: bool = False, wait: bool = False) -> N
     except KeyboardInterrupt:
         if not told:
             raise
-        resume = with_profile(cli, "ml worker resume")
-        raise Detached(f"\ndetached: the worker stays drained\n  {resume}   takes jobs again") from None
+        raise Detached(
+            "\ndetached: the worker stays drained\n  ml worker resume   takes jobs again"
+        ) from None
     if cli.json:
         cli.show_json(
             {"drained": drain_fields(reply.drained), "running": list(reply.running), "alive": reply.alive}
@@ -83,5 +84,5 @@ def _tell(cli: Cli, reply: WorkerDrainReply, *, cancel: bool) -> None:
     elif reply.running:
         what = "being cancelled" if cancel else "going on"
         cli.out.line(f"{jobs_in_words(reply.running)}: {what}; the worker then ends")
-    cli.hint(f"  {with_profile(cli, 'ml worker resume')}   takes jobs again")
+    cli.hint("  ml worker resume   takes jobs again")
     cli.out.flush()

@@ -13,7 +13,7 @@ from fetchml_cli.lazy import new_app
 from fetchml_cli.output.jobs import drain_words, worker_fields
 from fetchml_cli.output.times import ago, rfc3339
 from fetchml_core.units import format_size
-from fetchml_core.wire.messages import Nothing, WorkerProcess, WorkerStatusReply
+from fetchml_core.wire.messages import Nothing, PodmanInfo, WorkerProcess, WorkerStatusReply
 
 if TYPE_CHECKING:
     from fetchml_cli.cli import Cli
@@ -40,7 +40,7 @@ def run(cli: Cli) -> None:
     if cli.json:
         cli.show_json(_fields(reply))
         return
-    cli.out.named(_rows(reply))
+    cli.show_rows(_rows(reply))
 
 
 def _fields(reply: WorkerStatusReply) -> dict[str, Any]:
@@ -82,11 +82,22 @@ def _rows(reply: WorkerStatusReply) -> Rows:
         yield from _process_rows(process, now)
     if worker.launcher:
         yield "launcher", worker.launcher
+    if process is not None and process.podman is not None:
+        yield "podman", _podman_words(process.podman)
     yield "base", reply.base
     yield "queue", reply.queue
     yield "data", reply.data
     for note in (*worker.notes, *worker.idle):
         yield "note", note
+
+
+def _podman_words(podman: PodmanInfo) -> str:
+    account = "rootless" if podman.rootless else "as root"
+    limits = f"limits {', '.join(podman.limits)}" if podman.limits else "limits nothing"
+    gpus = "NVIDIA GPUs by CDI" if podman.cdi else "too old for NVIDIA GPUs"
+    return (
+        f"{podman.version} {account}, cgroup {podman.cgroups}; {limits}; {gpus}; network by {podman.network}"
+    )
 
 
 def _next_step(reply: WorkerStatusReply) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fetchml_cli.commands.common import JsonOption, ProfileOption, connect, with_profile
+from fetchml_cli.commands.common import JsonOption, ProfileOption, connect
 from fetchml_cli.commands.worker.draining import jobs_in_words
 from fetchml_cli.lazy import new_app
 from fetchml_core.wire.messages import Nothing, WorkerStopReply, WorkerStopRequest
@@ -56,7 +56,7 @@ def run(cli: Cli, *, cancel: bool = False, reason: str = "") -> None:
         cli.out.line(f"{jobs_in_words(reply.cancelled)}: cancelled")
     if reply.running:
         cli.out.line(f"{jobs_in_words(reply.running)}: going on; the next worker takes over")
-        cli.hint(f"  {with_profile(cli, 'ml worker start')}   starts it")
+        cli.hint("  ml worker start   starts it")
 
 
 def _ignore(_: Nothing) -> None:

@@ -16,6 +16,7 @@ from fetchml_core.service.drain import Drain, read_drain, write_drain
 from fetchml_core.service.workers import stop_worker
 from fetchml_core.wire.messages import (
     DrainInfo,
+    PodmanInfo,
     WorkerDrainReply,
     WorkerInfo,
     WorkerJob,
@@ -40,6 +41,7 @@ PROCESS = WorkerProcess(
     beat_at=NOW - 10,
     memory=31 << 20,
     cpu_s=72.0,
+    podman=PodmanInfo("5.4.2", True, "v2", ("memory", "pids"), True, "pasta"),
 )
 INFO = WorkerInfo(True, "box1", "podman", ("jobs have no CPU limit",), ("not active yet: data_dir",))
 REPLY = WorkerStatusReply(
@@ -101,6 +103,7 @@ version    1.2.3, protocol 1
 build      /srv/ml/agent/0123abcd
 file       /srv/ml/worker.yaml, read 1m00s ago
 launcher   podman
+podman     5.4.2 rootless, cgroup v2; limits memory, pids; NVIDIA GPUs by CDI; network by pasta
 base       /srv/ml
 queue      /srv/ml/data/queue
 data       /srv/ml/data
@@ -122,6 +125,19 @@ def test_status_of_a_drained_worker_that_ends_with_its_jobs(tmp_path, mocker):
     ]
     assert "file       none, read 1m00s ago" in lines
     assert not {line.split()[0] for line in lines} & {"memory", "cpu"}
+
+
+def test_a_podman_that_can_little(tmp_path, mocker):
+    """What does not follow from its version is said, too; jobs without Podman have no such line."""
+    old = evolve(PROCESS, podman=PodmanInfo("3.4.4", False, "v1", network="bridge"))
+    told = shown(tmp_path, mocker, evolve(REPLY, process=old))
+    without = shown(tmp_path, mocker, evolve(REPLY, process=evolve(PROCESS, podman=None)))
+
+    assert (
+        "podman     3.4.4 as root, cgroup v1; limits nothing; too old for NVIDIA GPUs; network by bridge"
+        in told
+    )
+    assert "podman   " not in without.replace("launcher   podman", "")
 
 
 @pytest.mark.parametrize(("alive", "state"), [(True, "starting"), (False, "no worker runs")])
@@ -185,6 +201,14 @@ def test_status_json(tmp_path, mocker):
             "beat": "1970-01-12T13:46:30Z",
             "memory": 31 << 20,
             "cpu_s": 72.0,
+            "podman": {
+                "version": "5.4.2",
+                "rootless": True,
+                "cgroups": "v2",
+                "limits": ["memory", "pids"],
+                "cdi": True,
+                "network": "pasta",
+            },
         },
         "jobs": [{"id": 7, "name": "sweep", "user": "anna", "state": "running"}],
         "queued": 3,

@@ -129,10 +129,10 @@ def test_a_name_cannot_forge_a_line():
 
 
 def test_only_what_is_expected_is_looked_at(host):
-    """With every field off, only the user and the process table are asked about."""
+    """With every field off, only user, process table and a network of its own are asked about."""
     host.write(host.process / "status", status(Seccomp="0", NoNewPrivs="0", CapEff="1"))
     host.write(host.process / "mountinfo", "")
-    host.link(host.process, "net", "net:[4026531001]")
+    host.write(host.process / "net/dev", "")
     nothing = Expected(
         seccomp=False, no_new_privs=False, no_caps=False, read_only_root=False, own_ipc=False, network="full"
     )
@@ -176,11 +176,11 @@ def test_a_shared_ipc_namespace_is_named(host):
 
 
 def test_the_network_of_the_host_is_named(host):
-    """A container in the host's network is seen even where the host has only a loopback interface."""
+    """A container in the host's network is seen even where the host has only a loopback interface, or a network is granted."""
     host.link(host.process, "net", "net:[4026531001]")
 
     assert host.prove() == ("it shares the network of the host",)
-    assert host.prove(Expected(network="full")) == ()
+    assert host.prove(Expected(network="full")) == ("it shares the network of the host",)
 
 
 def test_another_interface_is_a_network(host):
@@ -188,6 +188,7 @@ def test_another_interface_is_a_network(host):
     host.write(host.process / "net/dev", LOOPBACK + "  eth0: 1 2 3\n")
 
     assert host.prove() == ("it has a network (interfaces: lo, eth0)",)
+    assert host.prove(Expected(network="full")) == ()
     assert interfaces(LOOPBACK) == ["lo"]
 
 

@@ -199,6 +199,31 @@ class QueueContract:
 
         assert offered == [2, 1, 3]
 
+    def test_the_line_is_what_a_claim_is_offered(self, queue, open_queue):
+        """Its front, in that order, also while nobody gets anything; what is held or claimed stands in none."""
+        assert list(queue.line(10)) == []
+        for key, priority in enumerate((5, 9, 5, 1, 7)):
+            queue.submit(evolve(SPEC, priority=priority), user="anna", key=str(key))
+        queue.hold(3)
+        queue.claim(first, LEASE)
+        other = open_queue()
+        offered = []
+        other.claim(offered.extend, LEASE)
+        queue.pause(Pause("anna"))
+
+        assert [job.id for job in offered] == [5, 1, 4]
+        assert list(other.line(10)) == offered
+        assert [job.id for job in other.line(2)] == [5, 1]
+
+    def test_jobs_of_a_user_whose_name_begins_like_anothers(self, queue, open_queue):
+        """Names are compared as a whole."""
+        for number, user in enumerate(("ann", "anna", 'ann","key":"k', "anna")):
+            queue.submit(SPEC, user=user, key=str(number))
+        other = open_queue()
+
+        found = {user: [job.id for job in other.jobs(Filter(user=user))] for user in ("ann", "anna", "an")}
+        assert found == {"ann": [1], "anna": [2, 4], "an": []}
+
     def test_claim_takes_what_was_chosen(self, queue, open_queue):
         """A claimed job is starting, in a numbered attempt of that worker, and nobody gets it again."""
         queue.submit(SPEC, user="anna", key="k")

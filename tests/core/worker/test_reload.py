@@ -17,7 +17,7 @@ from fetchml_core.worker.reload import CHANGES, reloaded
 from tests.core.service.support import WORKER_FILE
 from tests.support.wait import poll_until
 
-MAY_CHANGE = {*CHANGES, "resources.max_workers", "logging.level"}
+MAY_CHANGE = {*CHANGES, "resources.max_workers", "sandbox.network", "logging.level"}
 STUBBORN = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
 
 
