@@ -18,13 +18,23 @@ What a queue keeps in its folder stands in its module.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from attrs import frozen
 
+import fetchml_core
+
 from .fsio import make_folder
 
 EMBEDDED_BASE = "~/.ml/local"
+
+
+def own_command(module: str, *arguments: str) -> list[str]:
+    """Return the argv that runs a module of this very build, wherever it lies."""
+    root = str(Path(fetchml_core.__file__).parent.parent)
+    code = f"import sys; sys.path.insert(0, sys.argv.pop(1)); from {module} import main; sys.exit(main(sys.argv[1:]))"
+    return [sys.executable, "-s", "-c", code, root, *arguments]
 
 
 @frozen

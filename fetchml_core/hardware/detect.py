@@ -91,15 +91,18 @@ def refresh(inventory: Inventory, *, proc: Path = PROC, sys: Path = SYS) -> Inve
     else:
         return inventory
     seen = {gpu.uuid: gpu for gpu in probe.gpus}
-    return evolve(inventory, gpus=tuple(_renewed(gpu, seen.get(gpu.uuid)) for gpu in inventory.gpus))
+    gone = (
+        "it is gone since the worker has started" if probe.gpus else f"no GPU is found any more: {probe.how}"
+    )
+    return evolve(inventory, gpus=tuple(_renewed(gpu, seen.get(gpu.uuid), gone) for gpu in inventory.gpus))
 
 
-def _renewed(gpu: Gpu, now: Gpu | None) -> Gpu:
+def _renewed(gpu: Gpu, now: Gpu | None, gone: str) -> Gpu:
     if now is not None:
         return evolve(now, slots=gpu.slots)
     if gpu.problem or not gpu.type:  # it was not there before
         return gpu
-    return evolve(gpu, problem="it is gone since the worker has started")
+    return evolve(gpu, problem=gone)
 
 
 def _look(vendor: str, worker: WorkerConfig, memory: int, proc: Path, sys: Path) -> Probe:

@@ -131,11 +131,13 @@ def grant_on_host(gpus: Sequence[str]) -> Grant:
 
 
 def visible_variables(gpus: Sequence[str]) -> dict[str, str]:
-    """Return the variables by which the vendors' libraries keep to *gpus*; a program may ignore them."""
+    """Return the variables by which the vendors' libraries keep to *gpus*; a program may ignore them.
+
+    One that is empty leaves no GPU of that vendor; where it is not set, a program sees all of them.
+    """
     nvidia = [gpu.removeprefix("nvidia-") for gpu in gpus if vendor_of(gpu) == "nvidia"]
     amd = [_rocm_name(gpu) for gpu in gpus if vendor_of(gpu) == "amd"]
-    found = {"CUDA_VISIBLE_DEVICES": nvidia, "ROCR_VISIBLE_DEVICES": amd}
-    return {name: ",".join(words) for name, words in found.items() if words}
+    return {"CUDA_VISIBLE_DEVICES": ",".join(nvidia), "ROCR_VISIBLE_DEVICES": ",".join(amd)}
 
 
 def prove(control: Path, gpus: Sequence[str], given: Grant) -> bool:
