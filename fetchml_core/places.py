@@ -4,7 +4,7 @@
     server.yaml             the api file: who may do what
     worker.yaml             the worker file
     agent/<build>/          this program, one folder per build
-    run/                    locks, the wake-up FIFO, the worker's record and log, who drained it
+    run/                    locks, the wake-up FIFO, the worker's record and log, who drained it, GPUs that no job gets
 <data>/                     the worker file's base_path, else <base>/data
     queue/                  the native queue; queue.sqlite and queue-files/: see fetchml_core.queue
     queue-fallback/         with Redis: jobs of the time when it was away, and ids for more
@@ -72,6 +72,11 @@ class Base:
     def drain(self) -> Path:
         """There while the worker is drained: who wanted it, when and why."""
         return self.run / "drain.json"
+
+    @property
+    def gpus(self) -> Path:
+        """There once a GPU was kept from jobs: which are, and why."""
+        return self.run / "gpus.json"
 
     @property
     def wake(self) -> Path:

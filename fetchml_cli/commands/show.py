@@ -135,6 +135,8 @@ def _tried(attempt: Attempt) -> Rows:
     yield "  ended", ", ".join(word for word in (state, ended, told) if word)
     if outcome.hint:
         yield "  hint", outcome.hint
+    if outcome.gpus:
+        yield "  failed", ", ".join(outcome.gpus)
     yield (
         "  log",
         f"{outcome.log_bytes} bytes"

@@ -74,9 +74,20 @@ def detect(worker: WorkerConfig, overrides: Overrides, *, proc: Path = PROC, sys
 
 
 def lasting(inventory: Inventory) -> Inventory:
-    """Return *inventory* without what is another figure a moment later, for a record."""
+    """Return *inventory* without what may be different a moment later, for a record.
+
+    A problem is left only with a GPU of which nothing else is known: no later look finds that one again.
+    """
     still = [
-        evolve(gpu, memory_used=None, busy=None, temperature=None, power=None, processes=())
+        evolve(
+            gpu,
+            memory_used=None,
+            busy=None,
+            temperature=None,
+            power=None,
+            processes=(),
+            problem="" if gpu.type else gpu.problem,
+        )
         for gpu in inventory.gpus
     ]
     return evolve(inventory, gpus=tuple(still))

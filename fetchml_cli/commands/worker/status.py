@@ -52,6 +52,7 @@ def _fields(reply: WorkerStatusReply) -> dict[str, Any]:
         "process": None if reply.process is None else _process_fields(reply.process),
         "jobs": [asdict(job) for job in reply.jobs],
         "queued": reply.queued,
+        "gpus_out": list(reply.gpus_out),
     }
 
 
@@ -78,6 +79,8 @@ def _rows(reply: WorkerStatusReply) -> Rows:
     yield "jobs", f"{len(reply.jobs)}{slots}, {reply.queued} queued"
     for job in reply.jobs:
         yield f"  {job.id}", f"{job.state}: {job.name} ({job.user})"
+    for gpu in reply.gpus_out:
+        yield "gpus", gpu
     if process is not None:
         yield from _process_rows(process, now)
     if worker.launcher:
