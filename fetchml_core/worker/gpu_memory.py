@@ -120,6 +120,8 @@ def _environ(thread: Path) -> bytes:
     """Return the variables, each between two NUL characters; no NUL where nobody may look."""
     try:
         return b"\0" + (thread / "environ").read_bytes()
+    except ProcessLookupError:  # newer kernels say so of one that is ending, older ones tell no variables
+        return b"\0"
     except OSError:
         return b""
 
