@@ -180,12 +180,17 @@ def judge(report: Report, gpus: Sequence[str], given: Grant) -> list[str]:
     return problems
 
 
-def not_resolved(gpus: Sequence[str]) -> HostError:
-    """Return the error of an attempt for whose cards there is no CDI specification, or an outdated one."""
+def not_resolved(gpus: Sequence[str], words: str) -> HostError:
+    """Return the error of an attempt for whose cards there is no CDI specification, or one that does not fit the host.
+
+    Args:
+        gpus: The attempt's.
+        words: Podman's.
+    """
     return HostError(
         "gpu-not-available",
-        "Podman knows nothing of the GPU: its CDI specification is missing, or older than the cards",
-        context=", ".join(gpus),
+        "Podman cannot give the GPU to a container: its CDI specification is missing, or older than cards and driver",
+        context=f"{', '.join(gpus)}: {words}",
         hint=f"on the host: {CDI_HINT}   (NVIDIA Container Toolkit 1.15 or newer)",
     )
 

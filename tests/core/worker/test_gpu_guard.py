@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import subprocess
 
 import pytest
@@ -19,10 +20,12 @@ from fetchml_core.launcher.podman import PodmanLauncher
 from fetchml_core.queue.base import UNFINISHED
 from fetchml_core.service.gpus import inventory_of
 from fetchml_core.service.quarantine import read_gpu_record
+from fetchml_core.service.workers import own_command
 from fetchml_core.wire.messages import Nothing, WhyRequest
 from fetchml_core.worker import gpu_guard
 from fetchml_core.worker.gpu_guard import REST_S, GpuGuard
 from tests.core.service.hosts import gpu
+from tests.core.service.support import WORKER_FILE
 from tests.core.worker.support import ShiftedClock
 from tests.core.worker.test_gpus import with_gpus
 from tests.support.cuda import card, cdi, fake_cuda
@@ -153,6 +156,30 @@ def test_memory_that_no_process_explains(world, serve, driver, go):
     released(serving, world)
 
 
+def test_a_driver_that_takes_a_moment(world, serve, driver, go, monkeypatch):
+    """What is given back at the second look was never kept."""
+    submit, end = go
+    serving = serve()
+    job = submit()
+    serving.printed(job, "ready")
+    driver.plays("held")
+    looks = []
+
+    def look(host):
+        looks.append(gpu_guard_look(host))
+        driver.plays("two")
+        return looks[-1]
+
+    gpu_guard_look = gpu_guard.seen_now
+    monkeypatch.setattr(gpu_guard, "WAIT_S", 30)
+    monkeypatch.setattr(gpu_guard, "seen_now", look)
+    end()
+    serving.ended(job)
+
+    assert [one.gpus[0].memory_used >> 30 for one in looks] == [12, 0]
+    assert kept(world) == {}
+
+
 def test_what_others_have_is_no_reason(world, serve, driver, go):
     """Somebody who came while the job ran keeps his memory, and the GPU goes to the next job."""
     submit, end = go
@@ -253,6 +280,32 @@ def test_jobs_that_fail_on_a_card_one_after_the_other(world):
     guard.failed(4, ["g0"])
     assert kept(world) == {}
     assert len(told) == 4
+
+
+def test_a_worker_that_starts_with_a_lost_card(world, driver, tmp_path):
+    """It says so, gives the other one, and takes the lost one back without being started anew."""
+    base = world.host.base.folder
+    (base / "worker.yaml").write_text(f"{WORKER_FILE}heartbeat_interval: 0.2s\n")
+    driver.plays("dead")
+    environ = os.environ | {"LD_LIBRARY_PATH": str(driver.folder)}
+    argv = own_command("fetchml_core.worker.main", "run", "--base", str(base))
+    with (
+        (tmp_path / "log").open("wb") as log,
+        subprocess.Popen(argv, env=environ, stdout=log, stderr=log) as worker,
+    ):
+
+        def status():
+            return world.ask("worker-status", Nothing())
+
+        try:
+            poll_until(lambda: status().worker.launcher, "it serves")
+            assert status().gpus_out == ("GPU 1 is given to no job: the driver says: GPU is lost",)
+            job = world.submit(argv=("sh", "-c", "true"), resources=Resources(**SMALL, gpus=2))
+            assert any("the driver says: GPU is lost" in text for text in why(world, job))
+            driver.plays("two")
+            poll_until(lambda: not status().gpus_out, "it is well")
+        finally:
+            worker.terminate()
 
 
 def test_another_boot_begins_anew(world):
