@@ -142,13 +142,15 @@ def test_a_gpu_that_is_still_held(world, serve, driver, go, caplog):
 
 
 def test_memory_that_no_process_explains(world, serve, driver, go):
-    """The driver lists nobody, and has not given it back: that is told as it is."""
+    """The driver lists nobody, and has not given it back: told by the next worker, if the first one is gone."""
     submit, end = go
     serving = serve()
     job = submit()
     serving.printed(job, "ready")
+    serving.leave()
     driver.plays("held")
     end()
+    serving = serve()
     serving.ended(job)
 
     assert "12.0 GiB more are in use than before it, and no process is known" in kept(world)[FIRST]
