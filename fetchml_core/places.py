@@ -4,7 +4,7 @@
     server.yaml             the api file: who may do what
     worker.yaml             the worker file
     agent/<build>/          this program, one folder per build
-    run/                    locks, the wake-up FIFO, the worker's record and log, who drained it
+    run/                    locks, the wake-up FIFO, the worker's record and log, who drained it, GPUs that no job gets
 <data>/                     the worker file's base_path, else <base>/data
     queue/                  the native queue; queue.sqlite and queue-files/: see fetchml_core.queue
     queue-fallback/         with Redis: jobs of the time when it was away, and ids for more
@@ -18,13 +18,23 @@ What a queue keeps in its folder stands in its module.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from attrs import frozen
 
+import fetchml_core
+
 from .fsio import make_folder
 
 EMBEDDED_BASE = "~/.ml/local"
+
+
+def own_command(module: str, *arguments: str) -> list[str]:
+    """Return the argv that runs a module of this very build, wherever it lies."""
+    root = str(Path(fetchml_core.__file__).parent.parent)
+    code = f"import sys; sys.path.insert(0, sys.argv.pop(1)); from {module} import main; sys.exit(main(sys.argv[1:]))"
+    return [sys.executable, "-s", "-c", code, root, *arguments]
 
 
 @frozen
@@ -62,6 +72,11 @@ class Base:
     def drain(self) -> Path:
         """There while the worker is drained: who wanted it, when and why."""
         return self.run / "drain.json"
+
+    @property
+    def gpus(self) -> Path:
+        """There once a GPU was kept from jobs: which are, and why."""
+        return self.run / "gpus.json"
 
     @property
     def wake(self) -> Path:

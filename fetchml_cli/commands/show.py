@@ -12,7 +12,7 @@ from fetchml_cli.commands.common import JobArgument, JsonOption, ProfileOption, 
 from fetchml_cli.lazy import new_app
 from fetchml_cli.output.jobs import asked_for, ending, job_fields, ran, waited, worker_fields
 from fetchml_cli.output.times import ago, rfc3339
-from fetchml_core.jobs.job import Attempt, Job
+from fetchml_core.jobs.job import Attempt, Job, Outcome
 from fetchml_core.units import format_cpus, format_duration, format_size
 from fetchml_core.wire.messages import ShowReply, ShowRequest
 
@@ -122,8 +122,11 @@ def _tried(attempt: Attempt) -> Rows:
         yield "  enforced", ", ".join(launch.enforced)
     if launch and launch.not_enforced:
         yield "  not enforced", ", ".join(launch.not_enforced)
-    if outcome is None:
-        return
+    if outcome is not None:
+        yield from _ended(outcome)
+
+
+def _ended(outcome: Outcome) -> Rows:
     ended = (
         f"exit {outcome.code}"
         if outcome.code is not None
@@ -136,6 +139,8 @@ def _tried(attempt: Attempt) -> Rows:
     yield "  ended", ", ".join(word for word in (state, ended, told) if word)
     if outcome.hint:
         yield "  hint", outcome.hint
+    if outcome.gpus:
+        yield "  failed GPUs", ", ".join(outcome.gpus)
     yield (
         "  log",
         f"{outcome.log_bytes} bytes"

@@ -197,6 +197,7 @@ def outcome_fields(outcome: Outcome) -> dict[str, Any]:
         "written_outside": list(outcome.written_outside),
         "hint": outcome.hint,
         "error": outcome.error or None,
+        "failed_gpus": list(outcome.gpus),
     }
 
 

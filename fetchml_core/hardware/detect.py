@@ -74,9 +74,20 @@ def detect(worker: WorkerConfig, overrides: Overrides, *, proc: Path = PROC, sys
 
 
 def lasting(inventory: Inventory) -> Inventory:
-    """Return *inventory* without what is another figure a moment later, for a record."""
+    """Return *inventory* without what may be different a moment later, for a record.
+
+    A problem is left only with a GPU of which nothing else is known: no later look finds that one again.
+    """
     still = [
-        evolve(gpu, memory_used=None, busy=None, temperature=None, power=None, processes=())
+        evolve(
+            gpu,
+            memory_used=None,
+            busy=None,
+            temperature=None,
+            power=None,
+            processes=(),
+            problem="" if gpu.type else gpu.problem,
+        )
         for gpu in inventory.gpus
     ]
     return evolve(inventory, gpus=tuple(still))
@@ -91,15 +102,18 @@ def refresh(inventory: Inventory, *, proc: Path = PROC, sys: Path = SYS) -> Inve
     else:
         return inventory
     seen = {gpu.uuid: gpu for gpu in probe.gpus}
-    return evolve(inventory, gpus=tuple(_renewed(gpu, seen.get(gpu.uuid)) for gpu in inventory.gpus))
+    gone = (
+        "it is gone since the worker has started" if probe.gpus else f"no GPU is found any more: {probe.how}"
+    )
+    return evolve(inventory, gpus=tuple(_renewed(gpu, seen.get(gpu.uuid), gone) for gpu in inventory.gpus))
 
 
-def _renewed(gpu: Gpu, now: Gpu | None) -> Gpu:
+def _renewed(gpu: Gpu, now: Gpu | None, gone: str) -> Gpu:
     if now is not None:
         return evolve(now, slots=gpu.slots)
     if gpu.problem or not gpu.type:  # it was not there before
         return gpu
-    return evolve(gpu, problem="it is gone since the worker has started")
+    return evolve(gpu, problem=gone)
 
 
 def _look(vendor: str, worker: WorkerConfig, memory: int, proc: Path, sys: Path) -> Probe:

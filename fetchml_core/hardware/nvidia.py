@@ -4,17 +4,24 @@ Layer 2. Drivers differ in what they answer and cards in what they have, so ever
 divided (MIG) is given out by its instances and is not listed itself. One that the driver has lost stays in the list,
 with the reason, so that people see it.
 
-The library is looked for before pynvml is imported: most machines without a GPU do not have it.
+The library is looked for before anything is started: most machines without a GPU do not have it. The driver is then
+asked in a process of its own: a driver that hangs holds whoever asks it, and not even SIGKILL ends that one.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from attrs import evolve
+from attrs import asdict, evolve
+
+from fetchml_core.errors import HostError
+from fetchml_core.places import own_command
 
 from .files import PROC
 from .inventory import Gpu, GpuProcess
@@ -22,17 +29,61 @@ from .probe import Probe, process_on_gpu
 
 T = TypeVar("T")
 LIBRARY = "libnvidia-ml.so.1"
+ANSWER_S = 60.0
+"""How long the driver has: to wake eight sleeping cards takes it some ten seconds, and one that hangs never answers."""
 _KINDS = ("Compute", "MPSCompute", "Graphics")
 
 
 def probe_nvidia(proc: Path = PROC) -> Probe:
-    """Ask the driver for its GPUs."""
+    """Ask the driver for its GPUs. Takes `ANSWER_S` at most; no answer is no GPU, with a warning."""
     import ctypes
 
     try:
         ctypes.CDLL(LIBRARY)
     except OSError:
         return Probe(how=f"no {LIBRARY}")
+    child = subprocess.Popen(
+        own_command(__name__, str(proc)),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        answer = child.communicate(timeout=ANSWER_S)[0]
+    except subprocess.TimeoutExpired:
+        _abandon(child)
+        how = f"NVML gives no answer within {ANSWER_S:g} s"
+        return Probe(how=how, warnings=(how,))
+    return _read(answer, child.returncode)
+
+
+def _abandon(child: subprocess.Popen[bytes]) -> None:
+    """Kill it, and do not wait for one that the driver holds: whoever starts a process later collects it."""
+    child.kill()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(1)
+    if child.stdout is not None:
+        child.stdout.close()
+
+
+def _read(answer: bytes, status: int) -> Probe:
+    from fetchml_core.convert import from_data
+
+    try:
+        return from_data(json.loads(answer), Probe)
+    except (ValueError, HostError):
+        how = f"NVML cannot be asked: the process that did so ended with {status}"
+        return Probe(how=how, warnings=(how,))
+
+
+def main(arguments: list[str]) -> int:
+    """Ask the driver here, and print what it said: for `probe_nvidia`."""
+    sys.stdout.write(json.dumps(asdict(_ask_driver(Path(arguments[0])))))
+    return 0
+
+
+def _ask_driver(proc: Path) -> Probe:
     import pynvml
 
     try:

@@ -121,6 +121,7 @@ class Outcome:
         written_outside: Files written elsewhere than in the results folder, which are gone.
         hint: What to do next.
         error: Code of the error that kept it from starting.
+        gpus: UUIDs of the GPUs that failed, where that is why it ended.
     """
 
     state: State
@@ -135,6 +136,7 @@ class Outcome:
     written_outside: tuple[str, ...] = ()
     hint: str = ""
     error: str = ""
+    gpus: tuple[str, ...] = ()
 
 
 @frozen

@@ -1,4 +1,4 @@
-"""When a job that is tried again may be claimed: the pause between tries grows.
+"""When a job that is tried again may be claimed, and where: the pause between tries grows, a GPU that failed is avoided.
 
 The first further try comes at once: most failures are accidents. What fails twice fails for a reason that takes time
 to go away, such as a full disk; without a pause every try would be spent within seconds.
@@ -27,3 +27,8 @@ def waits_until(job: Job, now: float) -> float:
         return 0.0
     until = ended[-1] + min(FIRST_S * GROWTH ** min(len(ended) - 2, 10), LONGEST_S)
     return until if ended[-1] <= now < until else 0.0
+
+
+def failed_gpus(job: Job) -> frozenset[str]:
+    """Return the UUIDs of the GPUs on which an attempt of *job* met a fault."""
+    return frozenset(uuid for attempt in job.attempts if attempt.outcome for uuid in attempt.outcome.gpus)

@@ -133,11 +133,13 @@ def grant_on_host(gpus: Sequence[str]) -> Grant:
 
 
 def visible_variables(gpus: Sequence[str]) -> dict[str, str]:
-    """Return the variables by which the vendors' libraries keep to *gpus*; a program may ignore them."""
+    """Return the variables by which the vendors' libraries keep to *gpus*; a program may ignore them.
+
+    One that is empty leaves no GPU of that vendor; where it is not set, a program sees all of them.
+    """
     nvidia = [gpu.removeprefix("nvidia-") for gpu in gpus if vendor_of(gpu) == "nvidia"]
     amd = [_rocm_name(gpu) for gpu in gpus if vendor_of(gpu) == "amd"]
-    found = {"CUDA_VISIBLE_DEVICES": nvidia, "ROCR_VISIBLE_DEVICES": amd}
-    return {name: ",".join(words) for name, words in found.items() if words}
+    return {"CUDA_VISIBLE_DEVICES": ",".join(nvidia), "ROCR_VISIBLE_DEVICES": ",".join(amd)}
 
 
 def prove(control: Path, gpus: Sequence[str], given: Grant) -> bool:
@@ -195,12 +197,17 @@ def require_cdi(given: Grant, host: Capabilities) -> None:
         )
 
 
-def not_resolved(gpus: Sequence[str]) -> HostError:
-    """Return the error of an attempt for whose cards there is no CDI specification, or an outdated one."""
+def not_resolved(gpus: Sequence[str], words: str) -> HostError:
+    """Return the error of an attempt for whose cards there is no CDI specification, or one that does not fit the host.
+
+    Args:
+        gpus: The attempt's.
+        words: Podman's.
+    """
     return HostError(
         "gpu-not-available",
-        "Podman knows nothing of the GPU: its CDI specification is missing, or older than the cards",
-        context=", ".join(gpus),
+        "Podman cannot give the GPU to a container: its CDI specification is missing, or older than cards and driver",
+        context=f"{', '.join(gpus)}: {words}",
         hint=f"on the host: {CDI_HINT}   (NVIDIA Container Toolkit 1.15 or newer)",
     )
 

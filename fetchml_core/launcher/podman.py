@@ -297,9 +297,16 @@ def _start_error(spec: LaunchSpec, answer: Answer) -> HostError:
             context=spec.name,
             hint=f"podman rm -f {spec.name}",
         )
-    if spec.gpus and "unresolvable CDI" in answer.errors:
-        return not_resolved(spec.gpus)
+    if spec.gpus and _lacks_card(spec, answer.errors):
+        return not_resolved(spec.gpus, answer.errors)
     return HostError("podman-failed", "Podman could not start the container", context=answer.errors)
+
+
+def _lacks_card(spec: LaunchSpec, errors: str) -> bool:
+    """Whether CDI has no such card, or names files that are gone: after an update the driver's have other names."""
+    own = any(str(path) in errors for path in (spec.folder, spec.checkpoint, spec.seccomp_profile))
+    gone = "no such file or directory" in errors.lower() and not own
+    return "setting up CDI devices" in errors or "unresolvable CDI" in errors or gone
 
 
 def _last_words(spec: LaunchSpec) -> str:

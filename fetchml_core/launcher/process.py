@@ -82,7 +82,7 @@ class ProcessLauncher(ByInit):
         given = grant_on_host(spec.gpus)
         view = host_view(spec)
         environment = job_environment(spec, view, path=self._env.get("PATH") or _DEFAULT_PATH)
-        # Last, for here a choice of the user's own would be one among everybody's GPUs.
+        # Last, for here a choice of the user's own would be one among everybody's GPUs; a job without any sees none.
         control.prepare(spec, view, environment | visible_variables(spec.gpus), given)
         try:
             make_folder(Path(view.home))

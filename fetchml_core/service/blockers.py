@@ -214,6 +214,8 @@ def _why_not(gpu: Gpu, demand: Demand, taken: Iterable[Holding]) -> str:
         return "does not tell its memory"
     if demand.gpu_memory > (gpu.memory or 0):
         return f"has {format_size(gpu.memory or 0)}"
+    if gpu.uuid in demand.failed:
+        return "failed under it before"
     jobs = [f"{one.job.id} ({one.job.user})" for one in taken if gpu.uuid in one.gpus]
     return f"is held by job {_listed(jobs)}"
 

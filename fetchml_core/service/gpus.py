@@ -15,6 +15,7 @@ from fetchml_core.wire.messages import GpuHolder, GpuInfo, GpusReply, GpuUser, N
 
 from .context import Context
 from .host import Host
+from .quarantine import marked, read_gpu_record
 from .workers import living_record
 
 _DEEPEST = 1000
@@ -29,11 +30,16 @@ def inventory_of(host: Host, *, fresh: bool = False) -> Inventory:
         fresh: Ask the driver for memory in use, load and processes of the GPUs; without, the record of a worker tells
             none of them. A driver that has to wake its cards first takes seconds for that.
     """
-    record = living_record(host)
-    if record is not None and record.inventory is not None and not fresh:
-        return record.inventory
+    record = None if fresh else living_record(host)
+    known = seen_now(host) if record is None or record.inventory is None else record.inventory
+    return marked(known, read_gpu_record(host))
+
+
+def seen_now(host: Host) -> Inventory:
+    """Return what the host has by a look of this moment; GPUs that are kept from jobs are not marked."""
     from fetchml_core.hardware.detect import detect, refresh  # late: most answers of an agent do without
 
+    record = living_record(host)
     if record is None or record.inventory is None:
         return detect(host.worker, check_overrides(host.environ)[0])
     return refresh(record.inventory)

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from attrs import evolve, frozen
 
 from fetchml_core.hardware.inventory import Gpu, Inventory
-from fetchml_core.jobs.job import Job, Resources
+from fetchml_core.jobs.job import Job
+from fetchml_core.jobs.retries import failed_gpus
 from fetchml_core.units import MAX_SIZE
 
 from .limits import JobLimits
@@ -26,12 +27,14 @@ class Demand:
         memory: Bytes.
         gpus: A slot on each of so many different GPUs.
         gpu_memory: Bytes of each of these GPUs; 0 where it did not say.
+        failed: UUIDs of GPUs that failed under it: it gets others, as long as the host has enough that would do.
     """
 
     cpus: int
     memory: int
     gpus: int = 0
     gpu_memory: int = 0
+    failed: frozenset[str] = frozenset()
 
 
 @frozen
@@ -59,11 +62,13 @@ class Capacity:
         """Bytes that jobs may be given; without end where the system does not tell how much it has."""
         return self.inventory.memory or MAX_SIZE
 
-    def demand(self, wanted: Resources) -> Demand:
-        """Return what a job that asks for *wanted* needs."""
+    def demand(self, job: Job) -> Demand:
+        """Return what *job* needs."""
+        wanted = job.spec.resources
         cpus = self.limits.cpus if wanted.cpus is None else wanted.cpus
         memory = self.limits.memory if wanted.memory is None else wanted.memory
-        return Demand(milli(cpus), memory, wanted.gpus, wanted.gpu_memory or 0)
+        failed = failed_gpus(job) if wanted.gpus else frozenset[str]()
+        return Demand(milli(cpus), memory, wanted.gpus, wanted.gpu_memory or 0, failed)
 
 
 @frozen
@@ -158,18 +163,29 @@ class Room:
         for kind, needed, free, total in rows:
             if free < needed:
                 yield Lack(kind, needed, max(0, free), total)
-        able = tuple(card.gpu.uuid for card in self._cards.values() if card.able(demand))
+        able = tuple(card.gpu.uuid for card in self._open(demand) if card.able(demand))
         if len(able) < demand.gpus:
             yield Lack("gpus", demand.gpus, len(able), len(self._cards), able)
+
+    def _open(self, demand: Demand) -> list[_Card]:
+        """Return the GPUs that are looked at: those that failed only where too few others would do if they were free."""
+        cards = list(self._cards.values())
+        others = [card for card in cards if card.gpu.uuid not in demand.failed]
+        return others if sum(card.ever(demand) for card in others) >= demand.gpus else cards
 
     def pick(self, demand: Demand) -> tuple[str, ...]:
         """Return the GPUs that a job gets: the least shared, then the smallest that will do, then as they are listed.
 
-        They are fewer than it needs where there are not enough.
+        One that failed under it comes last. They are fewer than it needs where there are not enough.
         """
         able = sorted(
-            (card for card in self._cards.values() if card.able(demand)),
-            key=lambda card: (card.taken, card.gpu.memory or 0, card.place),
+            (card for card in self._open(demand) if card.able(demand)),
+            key=lambda card: (
+                card.gpu.uuid in demand.failed,
+                card.taken,
+                card.gpu.memory or 0,
+                card.place,
+            ),
         )
         return tuple(card.gpu.uuid for card in able[: demand.gpus])
 
@@ -192,7 +208,7 @@ class Room:
         of those that are still in use it waits for ever fewer jobs.
         """
         cards = sorted(
-            (card for card in self._cards.values() if card.ever(demand)),
+            (card for card in self._open(demand) if card.ever(demand)),
             key=lambda card: (not card.able(demand), card.taken, card.place),
         )
         self.take(demand, [card.gpu.uuid for card in cards[: demand.gpus]])
@@ -223,7 +239,7 @@ def holdings(
     room, found, open_ones = Room(capacity), [], []
     for job in sorted(active, key=lambda job: job.id):
         launch = job.attempt.launch if job.attempt else None
-        demand = capacity.demand(job.spec.resources)
+        demand = capacity.demand(job)
         if launch is not None:
             demand = evolve(
                 demand,

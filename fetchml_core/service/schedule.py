@@ -133,7 +133,7 @@ def _tried(
     for job in _front(line):
         if users[job.user] >= OF_A_USER or waits_until(job, now):
             continue
-        demand = capacity.demand(job.spec.resources)
+        demand = capacity.demand(job)
         if demand not in possible:
             possible[demand] = whole.lacks(demand)
         if possible[demand]:

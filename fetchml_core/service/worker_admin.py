@@ -23,9 +23,11 @@ from fetchml_core.wire.messages import (
     WorkerStopRequest,
 )
 
+from .blockers import gpu_label
 from .context import Context
 from .drain import Drain, drain_info, read_drain, remove_drain, why_drained, write_drain
 from .front import front
+from .gpus import inventory_of
 from .heal import heal
 from .host import Host
 from .workers import (
@@ -58,6 +60,7 @@ def status(context: Context, _: Nothing) -> WorkerStatusReply:
         process=_process(host, record) if info.alive and record is not None else None,
         jobs=tuple(WorkerJob(job.id, job.spec.name, job.user, job.state.value) for job in _held(host)),
         queued=host.queue.counts()[State.QUEUED],
+        gpus_out=_gpus_out(host) if info.alive else (),
     )
 
 
@@ -171,6 +174,11 @@ def _held(host: Host) -> list[Job]:
 
 def _ids(jobs: Sequence[Job]) -> tuple[int, ...]:
     return tuple(job.id for job in jobs)
+
+
+def _gpus_out(host: Host) -> tuple[str, ...]:
+    gpus = inventory_of(host).gpus
+    return tuple(f"{gpu_label(gpu)} is given to no job: {gpu.problem}" for gpu in gpus if gpu.problem)
 
 
 def _process(host: Host, record: WorkerRecord) -> WorkerProcess:

@@ -13,13 +13,11 @@ import os
 import shlex
 import signal
 import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from attrs import evolve, frozen
 
-import fetchml_core
 from fetchml_core.convert import from_data, to_data
 from fetchml_core.errors import ConfigError, FetchError, HostError
 from fetchml_core.fsio import locked, read_json, read_plain_file, replace_file, try_lock
@@ -27,6 +25,7 @@ from fetchml_core.hardware.inventory import Inventory
 from fetchml_core.jobs.job import Job
 from fetchml_core.launcher.evidence import is_alive, send_signal
 from fetchml_core.launcher.spec import Capabilities
+from fetchml_core.places import own_command
 from fetchml_core.wire.messages import PodmanInfo, WorkerInfo
 
 from .drain import drain_info, read_drain
@@ -203,13 +202,6 @@ def _end(host: Host, record: WorkerRecord) -> None:
                 hint=f"on the host: kill -9 {record.pid} (its jobs go on)",
             )
         host.clock.sleep(_LOOK_S)
-
-
-def own_command(module: str, *arguments: str) -> list[str]:
-    """Return the argv that runs a module of this very build, wherever it lies."""
-    root = str(Path(fetchml_core.__file__).parent.parent)
-    code = f"import sys; sys.path.insert(0, sys.argv.pop(1)); from {module} import main; sys.exit(main(sys.argv[1:]))"
-    return [sys.executable, "-s", "-c", code, root, *arguments]
 
 
 def _start(host: Host, *, on_demand: bool = True) -> WorkerInfo:

@@ -729,6 +729,7 @@ class WorkerStatusReply:
         process: None where none runs, or it has not said so yet.
         jobs: What it holds, or held when it ended.
         queued: How many jobs wait.
+        gpus_out: The GPUs that no job gets, each with the reason, in words.
     """
 
     worker: WorkerInfo
@@ -739,6 +740,7 @@ class WorkerStatusReply:
     process: WorkerProcess | None = None
     jobs: tuple[WorkerJob, ...] = ()
     queued: int = 0
+    gpus_out: tuple[str, ...] = ()
 
 
 @frozen

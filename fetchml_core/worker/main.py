@@ -25,6 +25,7 @@ from fetchml_core.launcher.evidence import read_stat
 from fetchml_core.launcher.spec import Capabilities
 from fetchml_core.service.host import Host, open_host
 from fetchml_core.service.own_log import start_logging, worker_logging
+from fetchml_core.service.quarantine import keep_problems
 from fetchml_core.service.workers import WorkerRecord, podman_info, stop_worker
 from fetchml_core.wire.messages import PROTOCOL
 
@@ -93,6 +94,7 @@ def _run(options: argparse.Namespace) -> int:
     inventory = detect(host.worker, check_overrides(os.environ)[0])
     for warning in inventory.warnings:
         log.warning("%s", warning)
+    keep_problems(host, inventory)
     launcher, abilities, notes = choose_launcher(host, os.environ)
     _write_record(host, worker_id, inventory=lasting(inventory), on_demand=options.on_demand)
     image = host.worker.podman_image or DEFAULT_IMAGE

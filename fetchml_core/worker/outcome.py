@@ -2,7 +2,7 @@
 
     what has happened                                          class           tried again, at most
     it is lost: no exit record, its worker is gone             infrastructure  max_retries
-    a GPU failed (an error whose code begins with gpu-)        as told         max_retries
+    a GPU failed (an error whose code begins with gpu-)        as told         max_retries, on other GPUs
     it could not be started: its snapshot is damaged (DATA)    data            never
       for something that stays as it is (SETTLED)              infrastructure  never
       for anything else, such as a full disk                   infrastructure  max_retries
@@ -18,9 +18,11 @@ from __future__ import annotations
 
 import re
 import signal
+from collections.abc import Sequence
 from enum import Enum
 
 from fetchml_core.errors import FetchError
+from fetchml_core.hardware.inventory import Gpu
 from fetchml_core.jobs.job import Job, Outcome, Stop
 from fetchml_core.jobs.states import State
 from fetchml_core.launcher.record import ExitRecord
@@ -48,6 +50,8 @@ SETTLED_KINDS = ("bad-", "env-", "image-", "path-", "seccomp-profile-")
 SPOILT = frozenset({"damaged-file", "damaged-record", "not-a-plain-file"})
 """Codes of errors about a record that the job may have written itself."""
 _GPU_FAULT = "gpu-"
+_NOT_USABLE = "gpu-not-usable"
+_GPU_HINT = "on the host: nvidia-smi; dmesg"
 
 _WHO_KILLED = "on the host, dmesg tells whether the kernel did it for want of memory"
 _MORE_MEMORY = "submit again with more --memory, or make the job smaller"
@@ -141,6 +145,35 @@ def _why_stopped(stop: Stop) -> str:
     if stop.timed_out:
         return stop.reason
     return f"by {stop.by}" + (f": {stop.reason}" if stop.reason else "")
+
+
+def blamed(outcome: Outcome, gpus: Sequence[str], bad: Sequence[Gpu]) -> Outcome:
+    """Return *outcome* with the GPUs that failed.
+
+    Args:
+        outcome: Of an attempt that had GPUs.
+        gpus: Theirs, by UUID: all of them where they could not be used and nobody knows which it was.
+        bad: Those with which, by the driver's word, something is wrong after it. That no job can bring about, so a
+            program that failed meanwhile is not to blame.
+    """
+    from attrs import evolve
+
+    named = tuple(gpu.uuid for gpu in bad)
+    if outcome.error == _NOT_USABLE:
+        return evolve(outcome, gpus=named or tuple(gpus))
+    if outcome.state is State.LOST:
+        return evolve(outcome, gpus=named)
+    if not bad or outcome.state is not State.FAILED or outcome.failure not in {"code", "unknown"}:
+        return outcome
+    words = "; ".join(f"GPU {gpu.index}: {gpu.problem}" for gpu in bad)
+    return evolve(
+        outcome,
+        reason=f"{outcome.reason}, and its GPU has failed ({words})",
+        failure="infrastructure",
+        hint=_GPU_HINT,
+        error="gpu-lost",
+        gpus=named,
+    )
 
 
 class Payer(Enum):

@@ -41,7 +41,9 @@ from fetchml_core.snapshot.durable import sync_tree
 from fetchml_core.snapshot.store import BlobStore
 from fetchml_core.snapshot.workspace import materialise, written_outside
 
-from .outcome import end_of, judge, refused, time_limit_stop
+from .gpu_guard import GpuGuard
+from .gpu_memory import Over
+from .outcome import blamed, end_of, judge, refused, time_limit_stop
 
 MAX_METRIC_LINES = 200_000
 _RETRY_S = 2.0
@@ -61,6 +63,7 @@ class Runner(threading.Thread):
         job: The job, claimed.
         image: The image it runs in.
         gpus: UUIDs of the GPUs that it is given.
+        guard: Looks at them before and after.
         advance: Records a change of the attempt in the queue and returns the job.
         ended: Called at the very end.
         fresh: The attempt was claimed just now, so that no worker before this one can have launched it.
@@ -74,6 +77,7 @@ class Runner(threading.Thread):
         *,
         image: str,
         gpus: tuple[str, ...] = (),
+        guard: GpuGuard,
         advance: Callable[[Job, Change | Stop], Job],
         make_started: Callable[[Launched], Started],
         ended: Callable[[], None],
@@ -82,6 +86,7 @@ class Runner(threading.Thread):
         super().__init__(name=f"job-{job.id}", daemon=True)
         self.job = job
         self.gpus = gpus
+        self._guard = guard
         self._host = host
         self._launcher = launcher
         self._image = image
@@ -203,7 +208,10 @@ class Runner(threading.Thread):
                 hint="submit it again: if the host has too few GPUs now, that is refused with the numbers",
             )
         self._prepare()
+        if self.gpus:
+            self._guard.begin(self._places.folder, self.gpus)
         launch = self._launch(spec)
+        self._guard.proven(self.gpus)
         self._keep_started(launch)
         self._stop_wish = self._stop_wish or self.job.stop
         return self._watch(launch)
@@ -339,14 +347,14 @@ class Runner(threading.Thread):
         return outcome
 
     def _end(self, outcome: Outcome) -> None:
-        """Take the container away, hand the results over, drop the workspace, record the outcome."""
+        """Take the container away, hand the results over, drop the workspace, see to the GPUs, record the outcome."""
         try:
             self._clean(self._attempt.launch or self._spec().name)
             remove_tree(self._places.workspace)
         except (FetchError, OSError) as error:
             self.trouble = True
             self._log.error("job %d: clean-up: %s", self.job.id, error)
-        outcome = self._kept(outcome)
+        outcome = self._free_gpus(self._kept(outcome))
         change = end_of(self.job, outcome, self._host.worker.max_retries)
         while True:
             try:
@@ -371,6 +379,26 @@ class Runner(threading.Thread):
             lost = explain_os_error(error, "keep the results")
             self._log.error("job %d: %s", self.job.id, lost)
             return refused(lost) if outcome.state is State.SUCCEEDED else outcome
+        return outcome
+
+    def _free_gpus(self, outcome: Outcome) -> Outcome:
+        """Look whether the attempt's GPUs have come back, before anybody else can get them; say which have failed."""
+        launch = self._attempt.launch
+        gpus = launch.gpus if launch is not None else self.gpus
+        if not gpus:
+            return outcome
+        over = Over(
+            self.job.id,
+            self._places.workspace,
+            launch.start_ticks if launch is not None else 0,
+            launch.cgroup if launch is not None else "",
+        )
+        try:
+            outcome = blamed(outcome, gpus, self._guard.end(over, self._places.folder, gpus))
+            if outcome.gpus:
+                self._guard.failed(self.job.id, outcome.gpus)
+        except (FetchError, OSError) as error:
+            self._log.error("job %d: its GPUs cannot be looked at: %s", self.job.id, error)
         return outcome
 
 

@@ -35,6 +35,7 @@ from fetchml_core.service.room import Holding, holdings
 from fetchml_core.service.workers import update_own_record
 
 from .claim import Choice
+from .gpu_guard import GpuGuard
 from .outcome import end_of, judge
 from .reaper import Reaper
 from .reload import reloaded
@@ -88,6 +89,8 @@ class Worker:
         # opened for both, so that the last agent's leaving is no end of file
         self._wake = os.open(host.base.wake, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         self._changes = host.queue.watch()
+        self._guard = GpuGuard(host, self._poke)
+        self._gpus_read = self._guard.changes
 
     def hear_signals(self) -> None:
         """From now on SIGTERM ends the worker, and SIGHUP lets it read its file again."""
@@ -221,6 +224,7 @@ class Worker:
         """Take queued jobs while there is room for one."""
         while len(self._runners) < self._host.worker.slots and not self._ending:
             with self._queue_lock:
+                self._read_gpus()  # here: of a job that is seen to have ended, the GPUs were looked at
                 choice = Choice(self._holdings(self._held()), self._capacity, self._host.clock.now())
                 job = self._host.queue.claim(choice, self._lease())
                 self._next_try = choice.next_try
@@ -228,6 +232,12 @@ class Worker:
                 return
             self._log.info("job %d: claimed, attempt %d", job.id, len(job.attempts))
             self._watch(job, choice.gpus, fresh=True)
+
+    def _read_gpus(self) -> None:
+        """Take note of GPUs that were put out of use, or are well again."""
+        if self._gpus_read != self._guard.changes:
+            self._gpus_read = self._guard.changes
+            self._capacity = capacity_of(self._host)
 
     def _holdings(self, active: Sequence[Job]) -> Sequence[Holding]:
         """Return what the jobs that a worker holds have; only this worker knows the GPUs of those it starts just now."""
@@ -249,6 +259,7 @@ class Worker:
             ended=self._poke,
             fresh=fresh,
             gpus=gpus,
+            guard=self._guard,
         )
         self._runners[job.id] = runner
         runner.start()
@@ -280,7 +291,7 @@ class Worker:
                 self._advance(runner.job, Beat(self._lease()))
             except FetchError as error:
                 self._log.warning("job %d: no heartbeat: %s", runner.job.id, error)
-        self._capacity = capacity_of(self._host)  # a GPU may have failed, or be well again
+        self._guard.turn()
 
     def _idle_too_long(self) -> bool:
         now = self._host.clock.boot().seconds
@@ -367,6 +378,7 @@ class Worker:
         for runner in self._runners.values():
             runner.join(timeout=10)
         self._reaper.join(10)
+        self._guard.join(10)
         self._launcher.close()
         self._changes.close()
         os.close(self._wake)

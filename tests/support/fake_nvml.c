@@ -7,6 +7,9 @@
  *   mig        a divided card, one that is divided into nothing, a whole one
  *   shared     one card that has no memory of its own
  *   busy       one card, with the process of that pid on it, a graphical one and one that is gone
+ *   two        two cards, and nobody is on them
+ *   held       as two; that process has 11 GiB of the first, which without a pid nobody is known to have
+ *   hangs      it never answers                crashes    it ends who asks
  *
  * With -DBARE it is an old driver: of what a card may tell, only its name, its UUID and its memory. With -DNOCOUNT it
  * cannot even count.
@@ -14,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef int R;
 typedef void *D;
@@ -29,7 +33,7 @@ static int instance(D d) { return (int)((long)d / 100); }
 static unsigned cards(void) {
   if (is("mixed")) return 8;
   if (is("mig")) return 3;
-  if (is("lost") || is("dead")) return 2;
+  if (is("lost") || is("dead") || is("two") || is("held")) return 2;
   return is("none") ? 0 : 1;
 }
 
@@ -49,6 +53,8 @@ R nvmlInitWithFlags(unsigned flags) {
   int found = fscanf(file, "%31s %u", scenario, &stranger);
   fclose(file);
   if (found < 1 || is("init")) return NO_DRIVER;
+  if (is("hangs")) pause();
+  if (is("crashes")) abort();
   return is("mismatch") ? MISMATCH : OK;
 }
 
@@ -85,7 +91,8 @@ R nvmlDeviceGetMemoryInfo(D d, Memory *memory) {
   if (silent(d)) return LOST;
   if (is("shared")) return UNSUPPORTED;
   memory->total = instance(d) ? 5ULL << 30 : GIB[kind(d)] << 30;
-  memory->used = is("busy") ? 12ULL << 30 : (unsigned long long)card(d) << 30;
+  int held = is("busy") || (is("held") && card(d) == 0);
+  memory->used = held ? 12ULL << 30 : (unsigned long long)card(d) << 30;
   memory->unused = memory->total - memory->used;
   return OK;
 }
@@ -128,6 +135,7 @@ static R list(const Process *from, unsigned size, unsigned *count, Process *to) 
 R nvmlDeviceGetComputeRunningProcesses_v3(D d, unsigned *count, Process *to) {
   const Process all[] = {{stranger, 11ULL << 30, 0, 0}, {999999999, ~0ULL, 0, 0}};
   if (silent(d)) return LOST;
+  if (is("held")) return list(all, card(d) == 0 && stranger ? 1 : 0, count, to);
   return list(all, is("busy") && !instance(d) ? 2 : 0, count, to);
 }
 R nvmlDeviceGetGraphicsRunningProcesses_v2(D d, unsigned *count, Process *to) {

@@ -52,6 +52,7 @@ def _fields(reply: WorkerStatusReply) -> dict[str, Any]:
         "process": None if reply.process is None else _process_fields(reply.process),
         "jobs": [asdict(job) for job in reply.jobs],
         "queued": reply.queued,
+        "gpus_out": list(reply.gpus_out),
     }
 
 
@@ -76,8 +77,8 @@ def _rows(reply: WorkerStatusReply) -> Rows:
         yield "hint", _next_step(reply)
     slots = f" of {process.slots} slots taken" if process else " running"
     yield "jobs", f"{len(reply.jobs)}{slots}, {reply.queued} queued"
-    for job in reply.jobs:
-        yield f"  {job.id}", f"{job.state}: {job.name} ({job.user})"
+    yield from ((f"  {job.id}", f"{job.state}: {job.name} ({job.user})") for job in reply.jobs)
+    yield from (("gpus", gpu) for gpu in reply.gpus_out)
     if process is not None:
         yield from _process_rows(process, now)
     if worker.launcher:
@@ -87,8 +88,7 @@ def _rows(reply: WorkerStatusReply) -> Rows:
     yield "base", reply.base
     yield "queue", reply.queue
     yield "data", reply.data
-    for note in (*worker.notes, *worker.idle):
-        yield "note", note
+    yield from (("note", note) for note in (*worker.notes, *worker.idle))
 
 
 def _podman_words(podman: PodmanInfo) -> str:

@@ -113,6 +113,18 @@ note       not active yet: data_dir
     )
 
 
+def test_status_names_gpus_that_no_job_gets(tmp_path, mocker):
+    """With the reason, on a line each below the jobs."""
+    reply = evolve(REPLY, gpus_out=("GPU 0 is given to no job: lost", "GPU 3 is given to no job: held"))
+    lines = shown(tmp_path, mocker, reply).splitlines()
+
+    assert lines[4:6] == [
+        "gpus       GPU 0 is given to no job: lost",
+        "gpus       GPU 3 is given to no job: held",
+    ]
+    assert json.loads(shown(tmp_path, mocker, reply, json=True))["gpus_out"] == list(reply.gpus_out)
+
+
 def test_status_of_a_drained_worker_that_ends_with_its_jobs(tmp_path, mocker):
     """Who drained it, when and why stands below its state; what the host does not tell is left out."""
     process = evolve(PROCESS, service=False, memory=None, cpu_s=None, config="")
@@ -212,6 +224,7 @@ def test_status_json(tmp_path, mocker):
         },
         "jobs": [{"id": 7, "name": "sweep", "user": "anna", "state": "running"}],
         "queued": 3,
+        "gpus_out": [],
     }
     bare = json.loads(
         shown(tmp_path, mocker, WorkerStatusReply(WorkerInfo(False), NOW, "b", "q", "d"), json=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -27,10 +30,21 @@ print(json.dumps(to_data(detect(WorkerConfig(**json.loads(sys.argv[1])), overrid
 GIB = 1 << 30
 
 
-def look(driver, *, overrides=None, **worker) -> Inventory:
-    """What a process finds with the driver."""
+def asking(driver) -> list[int]:
+    """The processes that have the driver's scenario in their environment."""
+    marker = os.fsencode(driver.environ["FAKE_NVML"])
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if marker in (folder / "environ").read_bytes():
+                found.append(int(folder.name))
+    return found
+
+
+def look(driver, *, overrides=None, before="", **worker) -> Inventory:
+    """What a process finds with the driver, after the line *before*."""
     environ = os.environ | driver.environ
-    argv = [sys.executable, "-c", LOOK, json.dumps(worker), json.dumps(overrides or {})]
+    argv = [sys.executable, "-c", f"{before}\n{LOOK}", json.dumps(worker), json.dumps(overrides or {})]
     ran = subprocess.run(argv, env=environ, capture_output=True, text=True, check=True, timeout=60)
     assert ran.stderr == ""
     return from_data(json.loads(ran.stdout), Inventory)
@@ -96,6 +110,24 @@ def test_a_driver_that_does_not_fit_its_library(fake_driver):
 
     assert found.gpus == ()
     assert found.warnings == ("NVML does not start: RM has detected an NVML/RM version mismatch.",)
+
+
+def test_a_driver_that_hangs(fake_driver):
+    """Whoever asks goes on without GPUs, and people hear of it; the process that hangs is ended."""
+    driver = fake_driver("hangs")
+    patience = "from fetchml_core.hardware import nvidia; nvidia.ANSWER_S = 0.5"
+    found = look(driver, before=patience)
+
+    assert (found.gpus, found.warnings) == ((), ("NVML gives no answer within 0.5 s",))
+    assert not asking(driver)
+
+
+def test_a_driver_that_brings_its_process_down(fake_driver):
+    """The process that asked is another one."""
+    found = look(fake_driver("crashes"))
+
+    assert found.gpus == ()
+    assert found.warnings == (f"NVML cannot be asked: the process that did so ended with -{signal.SIGABRT}",)
 
 
 def test_no_card(fake_driver):

@@ -152,9 +152,14 @@ def test_no_report_is_no_proof(tmp_path):
 
 def test_visible_variables():
     """Each vendor's libraries get the names that they take."""
-    assert visible_variables([ONE, MIG, "nvidia-3"]) == {"CUDA_VISIBLE_DEVICES": f"{ONE},{MIG},3"}
-    assert visible_variables(["amd-1", f"amd-{AMD_ID}"]) == {"ROCR_VISIBLE_DEVICES": f"1,GPU-{AMD_ID}"}
-    assert visible_variables([]) == {}
+    assert visible_variables([ONE, MIG, "nvidia-3"]) == {
+        "CUDA_VISIBLE_DEVICES": f"{ONE},{MIG},3",
+        "ROCR_VISIBLE_DEVICES": "",
+    }
+    assert visible_variables(["amd-1", f"amd-{AMD_ID}"]) == {
+        "CUDA_VISIBLE_DEVICES": "",
+        "ROCR_VISIBLE_DEVICES": f"1,GPU-{AMD_ID}",
+    }
 
 
 @pytest.mark.parametrize("version", OLD_PYTHONS)
@@ -213,6 +218,16 @@ def test_without_a_container(tmp_path):
     assert attempt.launched.gpus == (ONE,)
     assert "cuda" in attempt.launched.enforced
     assert "only-its-gpus" in attempt.launched.not_enforced
+
+
+def test_a_job_without_gpus_sees_none(tmp_path):
+    """Both variables are set, and empty: without them its libraries would take the first card of the host."""
+    line = ("sh", "-c", "echo ${CUDA_VISIBLE_DEVICES-all} ${ROCR_VISIBLE_DEVICES-all}.")
+    attempt = on_host(tmp_path, argv=line, env={"CUDA_VISIBLE_DEVICES": "0"}).go()
+    attempt.record()
+    attempt.clean()
+
+    assert attempt.output() == ".\n"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fetchml_core.errors import HostError
+from fetchml_core.launcher.gpus import CDI_HINT
 from fetchml_core.launcher.podman import PodmanLauncher
 from tests.core.launcher.jobs import CLOCK, Attempt, make_spec
 from tests.core.launcher.test_podman import as_account
@@ -123,6 +124,18 @@ def test_a_library_that_is_none(refused, image_python, tmp_path):
     assert "libcuda.so.1 cannot be loaded" in error.context
 
 
+@pytest.mark.parametrize("gone", ["library", "node"])
+def test_a_specification_that_names_what_is_gone(refused, image_python, tmp_path, gone):
+    """#26: after an update of the driver, or with another card in the slot: the line that makes a new one is told."""
+    node, library = card(tmp_path), fake_cuda(tmp_path)
+    with cdi([node], library) as gpus:
+        (library if gone == "library" else node).unlink()
+        error = refused(image=image_python, gpus=gpus)
+
+    assert (error.code, error.hint.split("   ")[0]) == ("gpu-not-available", f"on the host: {CDI_HINT}")
+    assert str(library if gone == "library" else node) in error.context
+
+
 @pytest.mark.parametrize("image", ["image_python", "image_busybox"])
 def test_a_card_that_does_not_open(refused, request, image, tmp_path):
     """#26: a device file without a driver behind it is named, by the init and by its shell twin."""
@@ -168,5 +181,6 @@ def test_no_cdi_specification(refused, image_python):
     gpu = f"GPU-{uuid.uuid4()}"
     error = refused(image=image_python, gpus=(gpu,))
 
-    assert (error.code, error.context) == ("gpu-not-available", gpu)
+    assert error.code == "gpu-not-available"
+    assert error.context.startswith(f"{gpu}: ")
     assert "nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml" in error.hint

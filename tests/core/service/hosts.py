@@ -7,7 +7,7 @@ from typing import Any
 from attrs import evolve
 
 from fetchml_core.hardware.inventory import Gpu, Inventory
-from fetchml_core.jobs.job import Attempt, Job, JobSpec, Launched, Resources
+from fetchml_core.jobs.job import Attempt, Job, JobSpec, Launched, Outcome, Resources
 from fetchml_core.jobs.states import State
 from fetchml_core.service.limits import JobLimits
 from fetchml_core.service.room import Capacity
@@ -40,6 +40,12 @@ def running(number: int, user: str = "anna", *gpus: str, **wanted: Any) -> Job:
     )
     attempt = Attempt(1, "box1", NOW, started_at=NOW, launch=launch)
     return evolve(job(number, user, **wanted), state=State.RUNNING, attempts=(attempt,))
+
+
+def failed_on(queued: Job, *gpus: str) -> Job:
+    """The job, whose first try met a fault on these GPUs."""
+    fault = Outcome(State.FAILED, "no device", failure="infrastructure", error="gpu-not-usable", gpus=gpus)
+    return evolve(queued, attempts=(Attempt(1, "box1", NOW, outcome=fault, ended_at=NOW),))
 
 
 def starting(number: int, user: str = "anna", **wanted: Any) -> Job:

@@ -13,7 +13,7 @@ from fetchml_core.queue.base import Pause
 from fetchml_core.service.blockers import Situation, on_one_line, standings
 from fetchml_core.service.schedule import PATIENCE_S
 from fetchml_core.wire.messages import DrainInfo, Holder, WorkerInfo
-from tests.core.service.hosts import GIB, NOW, gpu, host, job, running, starting
+from tests.core.service.hosts import GIB, NOW, failed_on, gpu, host, job, running, starting
 
 ALIVE = WorkerInfo(True, "box1")
 SMALL = host(8, 32, slots=2)
@@ -110,6 +110,15 @@ def test_why_each_gpu_is_not_to_be_had():
     assert blocker.holders == (Holder(1, "bob", 1.0, ("g0",)), Holder(2, "eve", 1.0, ("g1",)))
     assert texts([job(3, gpus=1)], 3, host(8, 32, gpu(4, problem="it fell off the bus"))) == [
         "needs 1 GPU, 0 of 1 free: GPU 4 is out of use: it fell off the bus"
+    ]
+
+
+def test_a_job_that_waits_for_another_card_than_the_one_that_failed():
+    """The free one is named, with the reason why it is not taken."""
+    capacity, other = host(8, 32, gpu(0), gpu(1)), running(1, "bob", "g1", gpus=1)
+
+    assert texts([other, failed_on(job(2, gpus=1), "g0")], 2, capacity) == [
+        "needs 1 GPU, 0 of 2 free: GPU 0 failed under it before; GPU 1 is held by job 1 (bob)"
     ]
 
 

@@ -14,7 +14,7 @@ from fetchml_core.queue.base import claim_order
 from fetchml_core.service.room import holdings, milli
 from fetchml_core.service.schedule import LOOKED_AT, OF_A_USER, PATIENCE_S, first_start, verdicts
 from fetchml_core.service.turns import TURN_S, in_turn
-from tests.core.service.hosts import GIB, NOW, gpu, host, job, running, starting
+from tests.core.service.hosts import GIB, NOW, failed_on, gpu, host, job, running, starting
 from tests.support.effort import calls_of
 
 HOUR = 3600.0
@@ -130,6 +130,21 @@ def test_a_card_with_a_problem_is_given_to_nobody():
 
     assert not verdict.starts
     assert not verdict.never
+
+
+def test_a_card_that_failed_is_avoided():
+    """Also where the job has to wait for another; where too few others would do, it is taken again, last of all."""
+    three = host(8, 32, gpu(0, 8), gpu(1, 24), gpu(2, 24))
+
+    assert decided([failed_on(job(1, gpus=1), "g0")], three)[1].gpus == ("g1",)
+    assert set(decided([failed_on(job(1, gpus=2), "g0")], three)[1].gpus) == {"g1", "g2"}
+    assert decided([failed_on(job(1, gpus=2), "g0", "g1")], three)[1].gpus == ("g2", "g0")
+    assert decided([failed_on(job(1, gpus=1, gpu_memory=9 * GIB), "g1", "g2")], three)[1].gpus == ("g1",)
+
+    two, other = host(8, 32, gpu(0), gpu(1)), running(9, "bob", "g1", gpus=1)
+    assert started([failed_on(job(1, gpus=1), "g0"), job(2, gpus=1)], two, [other]) == [2]
+    gone = host(8, 32, gpu(0), gpu(1, problem="lost"))
+    assert decided([failed_on(job(1, gpus=1), "g0")], gone)[1].gpus == ("g0",)
 
 
 def test_of_a_divided_card_the_instances_are_given():
@@ -292,10 +307,17 @@ queues = st.lists(
         st.integers(1, 10),
         st.sampled_from([0, 60, HOUR, 90 * HOUR]),
         wishes,
+        st.sampled_from([(), (), ("g0",), ("g0", "g2")]),
     ),
     max_size=14,
 ).map(
-    lambda rows: [job(n, user, priority=p, age=age, **wish) for n, (user, p, age, wish) in enumerate(rows, 1)]
+    lambda rows: [
+        failed_on(made, *failed) if failed else made
+        for made, failed in (
+            (job(n, user, priority=p, age=age, **wish), failed)
+            for n, (user, p, age, wish, failed) in enumerate(rows, 1)
+        )
+    ]
 )
 
 
@@ -353,6 +375,25 @@ def test_every_job_is_decided_once(queued, capacity):
     assert all(one.starts or one.lacks or one.kept_for for one in found)
     possible = [one for one in found if not one.never]
     assert not possible or possible[0].starts or any(card.problem for card in capacity.inventory.gpus)
+
+
+@given(
+    cards, st.lists(st.tuples(st.integers(1, 3), st.sampled_from([(), ("g0",), ("g0", "g2")])), max_size=5)
+)
+def test_a_card_that_failed_is_taken_only_for_want_of_others(gpus, wanted):
+    """Of those that would do if nobody held them there are fewer than the job needs."""
+    capacity = host(64, 64, *gpus)
+    queued = [failed_on(job(n, gpus=number), *failed) for n, (number, failed) in enumerate(wanted, 1)]
+    for one in verdicts(queued, (), capacity, NOW):
+        others = [
+            card
+            for card in capacity.gpus
+            if card.uuid not in one.demand.failed
+            and not card.problem
+            and (card.memory or 0) >= one.demand.gpu_memory
+        ]
+        again = one.demand.failed.intersection(one.gpus)
+        assert not again or len(others) < one.demand.gpus
 
 
 # --- nobody starves ---

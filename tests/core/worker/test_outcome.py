@@ -8,6 +8,7 @@ import pytest
 from attrs import evolve
 
 from fetchml_core.errors import HostError, explain_os_error
+from fetchml_core.hardware.inventory import Gpu
 from fetchml_core.jobs.job import Attempt, Job, JobSpec, Outcome, Stop
 from fetchml_core.jobs.states import State
 from fetchml_core.launcher.record import ExitRecord
@@ -17,6 +18,7 @@ from fetchml_core.worker.outcome import (
     SETTLED,
     SPOILT,
     Payer,
+    blamed,
     end_of,
     judge,
     payer_of,
@@ -167,6 +169,35 @@ def test_the_class_of_what_could_not_be_started(codes, before_the_go, after_it):
     for code in codes:
         assert refused(HostError(code, "x")).failure == before_the_go
         assert refused(HostError(code, "x"), launched=True).failure == after_it
+
+
+LOST_GPU = Gpu("g1", "nvidia", 1, problem="GPU is lost")
+
+
+@pytest.mark.parametrize(
+    ("before", "bad", "failure", "error", "gpus"),
+    [
+        (refused(HostError("gpu-not-usable", "x")), (), "infrastructure", "gpu-not-usable", ("g0", "g1")),
+        (refused(HostError("gpu-not-usable", "x")), (LOST_GPU,), "infrastructure", "gpu-not-usable", ("g1",)),
+        (refused(HostError("gpu-not-available", "x")), (), "infrastructure", "gpu-not-available", ()),
+        (judge(EXIT_3, None), (), "code", "", ()),
+        (judge(EXIT_3, None), (LOST_GPU,), "infrastructure", "gpu-lost", ("g1",)),
+        (judge(KILLED, None), (LOST_GPU,), "infrastructure", "gpu-lost", ("g1",)),
+        (judge(OOM, None), (LOST_GPU,), "resource", "", ()),
+        (judge(EXIT_0, None), (LOST_GPU,), "", "", ()),
+        (judge(EXIT_3, BY_USER), (LOST_GPU,), "", "", ()),
+        (judge(None, None), (LOST_GPU,), "infrastructure", "", ("g1",)),
+    ],
+)
+def test_which_gpus_failed(before, bad, failure, error, gpus):
+    """A card that the driver gives up excuses a program that failed; nothing else does, and no other end is touched."""
+    found = blamed(before, ("g0", "g1"), bad)
+
+    assert (found.failure, found.error, found.gpus) == (failure, error, gpus)
+    assert (found.state, found.code, found.signal) == (before.state, before.code, before.signal)
+    assert (payer_of(found) is Payer.HOST) == (
+        found.failure == "infrastructure" and error != "gpu-not-available"
+    )
 
 
 def outcome(state=State.FAILED, failure="", error=""):

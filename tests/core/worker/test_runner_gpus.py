@@ -13,6 +13,7 @@ from fetchml_core.jobs.states import State
 from fetchml_core.launcher.podman import PodmanLauncher
 from fetchml_core.launcher.process import ProcessLauncher
 from fetchml_core.queue.base import Started
+from fetchml_core.worker.gpu_guard import GpuGuard
 from fetchml_core.worker.runner import Runner
 from tests.support.cuda import fake_cuda
 
@@ -38,6 +39,7 @@ def run(world, tmp_path):
             make_started=lambda launch: Started(launch, lease),
             ended=lambda: None,
             fresh=True,
+            guard=GpuGuard(world.host, lambda: None),
         )
         runner.run()
         runner.close()
@@ -64,6 +66,7 @@ def test_gpus_that_cannot_be_proven(run, tmp_path):
     assert job.state is State.QUEUED  # a GPU that failed once is tried again, at the host's cost
     assert (job.outcome.failure, job.outcome.error) == ("infrastructure", "gpu-not-usable")
     assert "cuInit gave CUDA error 100" in job.outcome.reason
+    assert job.outcome.gpus == (GPU,)
     assert not log
 
 

@@ -27,6 +27,7 @@ from fetchml_core.service.show import last_metrics
 from fetchml_core.service.workers import WorkerRecord, own_command, worker_alive
 from fetchml_core.worker import runner as runner_module
 from fetchml_core.worker import worker as module
+from fetchml_core.worker.gpu_guard import GpuGuard
 from fetchml_core.worker.main import main
 from fetchml_core.worker.runner import Runner
 from tests.core.service.support import WORKER_FILE, World
@@ -268,6 +269,7 @@ def launch_by_hand(world, job, *, record=True, go=True):
         make_started=None,
         ended=lambda: None,
         fresh=True,
+        guard=GpuGuard(world.host, lambda: None),
     )
     runner._prepare()
     launched = launcher.launch(runner._spec())
