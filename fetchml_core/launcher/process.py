@@ -165,7 +165,7 @@ def _ended_whole(folder: Path) -> bool:
     """Return whether the init says that it ended last; a look at every process of the host then tells nothing new."""
     try:
         record = read_record(folder / "control", int(folder.name))
-    except FetchError:
+    except (FetchError, ValueError):
         return False
     return record is not None and not record.error
 
