@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from fetchml_core.errors import ConfigError, HostError
-from fetchml_core.launcher import podman as podman_module
 from fetchml_core.launcher.engine import Engine, capabilities
 from fetchml_core.launcher.images import Images
 from fetchml_core.launcher.podman import PodmanLauncher
@@ -155,23 +154,6 @@ def test_image_without_python_and_shell(launcher, tmp_path, image_none, podman_r
 
     assert (error.code, error.context) == ("image-has-no-init", image_none)
     assert not containers(podman_root, make_spec(tmp_path).name)
-
-
-def test_sandbox_not_proven(launcher, tmp_path, image, podman_root, monkeypatch):
-    """A container that lacks a protection is removed before anything of the job runs."""
-
-    def without_seccomp(*args, **fields):
-        argv = podman_run_argv(*args, **fields)
-        return [word if not word.startswith("--security-opt=seccomp") else unconfined for word in argv]
-
-    podman_run_argv, unconfined = podman_module.podman_run_argv, "--security-opt=seccomp=unconfined"
-    monkeypatch.setattr(podman_module, "podman_run_argv", without_seccomp)
-    error = refused(launcher, tmp_path, argv=("touch", "/results/ran"), image=image)
-
-    assert error.code == "sandbox-not-proven"
-    assert "seccomp" in error.context
-    assert not containers(podman_root, make_spec(tmp_path).name)
-    assert not list((make_spec(tmp_path).folder / "results").iterdir())
 
 
 def test_bad_profile_never_reaches_podman(launcher, tmp_path, image):
