@@ -89,6 +89,35 @@ def test_what_a_job_finds(way, pair):
     assert attempt["seccomp_sha256"] == hashlib.sha256(default_profile().read_bytes()).hexdigest()
 
 
+def test_a_profile_of_ones_own(way):
+    """#22: a customised copy by a path in the base counts like the shipped one: checked each time, its digest recorded."""
+    host = way("local-rootful", sandbox={"seccomp_profile": "profiles/own.json"})
+    stricter = json.loads(default_profile().read_text("utf-8"))
+    for rule in stricter["syscalls"]:
+        rule["names"] = [name for name in rule["names"] if name != "memfd_create"]
+    profile = host.base / "profiles" / "own.json"
+    profile.parent.mkdir(parents=True)
+    profile.write_text(json.dumps(stricter), "utf-8")
+    script = """
+        try:
+            os.memfd_create("x")
+        except OSError as error:
+            print(error.errno)
+    """
+    job = host.submit(script)
+    host.ml.ok("wait", str(job))
+    assert host.ml.ok("logs", str(job)) == "1\n"
+    shown = host.show(job)["job"]["attempts"][0]
+    assert shown["seccomp_sha256"] == hashlib.sha256(profile.read_bytes()).hexdigest()
+
+    profile.write_text("{}")
+    job = host.submit(script)
+    host.ml.fails(1, "wait", str(job))
+    (shown,) = host.show(job)["job"]["attempts"]
+    assert (shown["outcome"]["error"], shown["seccomp_sha256"]) == ("seccomp-profile-weak", None)
+    assert str(profile) in shown["outcome"]["reason"]
+
+
 def test_out_of_memory(way):
     """A job that takes more than its memory is killed, and that is told apart from a failing script."""
     host = way("local-rootful")

@@ -156,16 +156,6 @@ def test_image_without_python_and_shell(launcher, tmp_path, image_none, podman_r
     assert not containers(podman_root, make_spec(tmp_path).name)
 
 
-def test_bad_profile_never_reaches_podman(launcher, tmp_path, image):
-    """A profile that does not protect refuses the launch."""
-    profile = tmp_path / "empty.json"
-    profile.write_text("{}")
-
-    assert refused(launcher, tmp_path, image=image, seccomp_profile=profile).code.startswith(
-        "seccomp-profile-"
-    )
-
-
 def test_podman_missing(tmp_path):
     """A host without Podman says what to install."""
     with pytest.raises(HostError, match="podman-missing"):
