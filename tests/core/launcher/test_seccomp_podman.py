@@ -19,11 +19,12 @@ from pathlib import Path
 import pytest
 
 from fetchml_core.launcher.seccomp import default_profile
-from tests.support.require import missing, need
+from tests.support.require import find_python, missing, need
 
 PROBES = Path(__file__).parents[2] / "probes"
 PAGE = Path(__file__).parents[3] / "docs" / "sandbox.md"
 CALL = re.compile(r"`([a-z0-9_]+\*?)`")
+STEPS = ["work_with_files", "work_with_processes", "work_with_sockets", "work_with_time_and_signals"]
 UNKNOWN = -1
 """What libseccomp answers for a name that is no system call."""
 MAP = Path(__file__).parent / "golden" / "seccomp-x86_64.txt"
@@ -226,14 +227,36 @@ def test_usage_lines_of_the_specification(podman_root, image_busybox, tmp_path, 
 
 @pytest.mark.parametrize("image", ["image_python", "image_torch"])
 def test_real_work_gets_done(request, podman_root, image):
-    """Files, processes by fork, spawn and forkserver, shared memory, sockets, timers and NumPy work."""
+    """#23: files, processes by fork, spawn and forkserver, shared memory, sockets, timers, NumPy and PyTorch work."""
     need("image-python" if image == "image_python" else "image-torch")
     name = request.getfixturevalue(image)
     flags = ("--tmpfs", "/tmp:rw,nosuid,nodev", "-v", f"{PROBES / 'real_work.py'}:/probe/real_work.py:ro")
-    done = podman_root.run(*HARDENED, *flags, name, "python3", "/probe/real_work.py", timeout=120)
+    done = podman_root.run(*HARDENED, *flags, name, "python3", "/probe/real_work.py", timeout=170)
 
-    steps = ["work_with_files", "work_with_processes", "work_with_sockets", "work_with_time_and_signals"]
-    assert done.stdout.split() == steps + (["work_with_numpy"] if image == "image_torch" else [])
+    more = ["work_with_numpy", "work_with_torch"] if image == "image_torch" else []
+    assert done.stdout.split() == [*STEPS, *more]
+
+
+def test_real_work_gets_done_by_every_python(podman_root, image_torch):
+    """#23: by each newer Python that is at hand, brought into the container: each asks the kernel for other things."""
+    need("image-torch")
+    script = ("-v", f"{PROBES / 'real_work.py'}:/probe/real_work.py:ro", "--tmpfs", "/tmp:rw,nosuid,nodev")
+    env = ("--env", "LD_LIBRARY_PATH=/python/lib", "--env", "PYTHONHOME=/python")
+    for version in ("3.10", "3.11", "3.12", "3.13", "3.14"):
+        prefix = find_prefix(version)
+        if prefix not in {"", "/usr"}:  # the system's own is like the image's
+            argv = (f"/python/bin/python{version}", "/probe/real_work.py")
+            done = podman_root.run(
+                *HARDENED, *script, "-v", f"{prefix}:/python:ro", *env, image_torch, *argv, timeout=300
+            )
+            assert done.stdout.split()[: len(STEPS)] == STEPS, version
+
+
+def find_prefix(version: str) -> str:
+    """Where a Python of this version is installed, empty where there is none."""
+    python = find_python(version)
+    argv = [python or "false", "-c", "import sys; print(sys.base_prefix)"]
+    return subprocess.run(argv, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def fnmatch_any(name: str, patterns: set[str]) -> bool:
