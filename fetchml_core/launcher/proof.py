@@ -34,8 +34,9 @@ _CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 _SECCOMP_FILTER = "2"
 # Where a limit is kept: the file of cgroup v1 and that of v2.
 _LIMIT_FILES = {"pids": ("pids.max", "pids.max"), "memory": ("memory.limit_in_bytes", "memory.max")}
-# Podman sets these in every container, whatever the host has.
-_PODMANS_OWN = ("PATH", "TERM", "HOME", "HOSTNAME", "container")
+# Podman, we and CDI set these in a container, and may have done so around a worker that runs in one itself.
+_OF_EVERY_CONTAINER = ("PATH", "TERM", "HOME", "HOSTNAME", "container")
+_OF_CDI = "NVIDIA_"
 _MOST_NAMES = 5
 
 
@@ -146,9 +147,11 @@ def status_problems(text: str, expected: Expected) -> list[str]:
 
 def borrowed(environ: str, expected: Expected) -> list[str]:
     """Return the names of the variables in /proc/PID/environ that the host lent."""
-    own = {*expected.image_variables}
-    lent = {f"{name}={value}" for name, value in expected.host_variables.items() if name not in _PODMANS_OWN}
-    return sorted(word.partition("=")[0] for word in environ.split("\0") if word in lent - own)
+    lent = {f"{name}={value}" for name, value in expected.host_variables.items()}
+    names = {
+        word.partition("=")[0] for word in lent.difference(expected.image_variables) & {*environ.split("\0")}
+    }
+    return sorted(name for name in names if name not in _OF_EVERY_CONTAINER and not name.startswith(_OF_CDI))
 
 
 def interfaces(net_dev: str) -> list[str]:

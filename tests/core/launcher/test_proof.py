@@ -42,7 +42,13 @@ MOUNTS = (
 )
 HEADINGS = "Inter-|   Receive |  Transmit\n face |bytes packets|bytes packets\n"
 LOOPBACK = HEADINGS + "    lo:       0       0      0\n"
-HOST = {"PATH": "/usr/bin", "TOKEN": "canary", "LANG": "C.UTF-8", "EMPTY": ""}
+HOST = {
+    "PATH": "/usr/bin",
+    "NVIDIA_VISIBLE_DEVICES": "void",
+    "TOKEN": "canary",
+    "LANG": "C.UTF-8",
+    "EMPTY": "",
+}
 ALL = Expected(pids_limit=64, memory=1 << 30, host_variables=HOST, image_variables=("LANG=C.UTF-8",))
 
 
@@ -60,7 +66,7 @@ class Host:
         for name, text in {
             "status": status(),
             "mountinfo": MOUNTS,
-            "environ": "PATH=/usr/bin\0LANG=C.UTF-8\0TOKEN=of the image\0container=podman\0",
+            "environ": "PATH=/usr/bin\0LANG=C.UTF-8\0TOKEN=of the image\0NVIDIA_VISIBLE_DEVICES=void\0",
             "net/dev": LOOPBACK,
             "cgroup": "8:pids:/jobs/7\n4:memory:/jobs/7\n0::/\n",
         }.items():
