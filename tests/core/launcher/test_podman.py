@@ -338,6 +338,13 @@ def test_an_image_is_looked_up_once_until_the_store_changes(tmp_path):
     assert (tmp_path / "log").read_text().count("asked") == 4
 
 
+def test_variables_of_an_image(podman_root, image_python):
+    """What the image itself sets is known, so that nobody takes it for a loan of the host."""
+    found = Images(Engine(podman_root.env)).find(image_python, "")
+
+    assert [word.partition("=")[0] for word in found.variables] == ["PATH"]
+
+
 def test_moved_tag_runs_the_new_image(launcher, podman_root, image_busybox, image_python):
     """The index that Podman really keeps changes when a name is given to another image."""
     name = f"localhost/fetchml-moved-{uuid.uuid4().hex[:12]}"
