@@ -32,6 +32,7 @@ bench: $(VENV)/.installed-bench  ## measure what a person waits for
 	@$(PY) -m benchmarks.config
 	@$(PY) -m benchmarks.submit
 	@$(PY) -m benchmarks.launch
+	@$(PY) -m benchmarks.sandbox
 	@$(PY) -m benchmarks.queue
 
 soak: $(VENV)/.installed-test  ## the numbered proofs in their long forms, about an hour; N="4 7" takes some

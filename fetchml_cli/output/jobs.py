@@ -173,6 +173,7 @@ def attempt_fields(attempt: Attempt) -> dict[str, Any]:
         "launcher": launch.launcher if launch else None,
         "container": launch.name if launch else None,
         "image_digest": launch.image_digest if launch else None,
+        "seccomp_sha256": launch.profile_sha256 or None if launch else None,
         "cpus": launch.cpus or None if launch else None,
         "memory": launch.memory or None if launch else None,
         "gpus": list(launch.gpus) if launch else [],

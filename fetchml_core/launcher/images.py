@@ -5,9 +5,10 @@ Layer 2.
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fetchml_core.errors import HostError
 
@@ -15,6 +16,15 @@ if TYPE_CHECKING:
     from .engine import Engine
 
 _Stamp = tuple[int, int, int]
+_FORMAT = "--format={{.Id}} {{.Digest}} {{json .Config.Env}}"
+
+
+class Image(NamedTuple):
+    """What a name stands for now; *variables* are those that the image itself sets, as ``NAME=VALUE``."""
+
+    id: str
+    digest: str
+    variables: tuple[str, ...] = ()
 
 
 class Images:
@@ -26,10 +36,10 @@ class Images:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._known: dict[str, tuple[_Stamp | None, tuple[str, str]]] = {}  # when asked; id and digest
+        self._known: dict[str, tuple[_Stamp | None, Image]] = {}  # when asked, and the answer
 
-    def find(self, name: str, index: str) -> tuple[str, str]:
-        """Return id and digest of an image.
+    def find(self, name: str, index: str) -> Image:
+        """Return what an image is.
 
         Args:
             name: As the user or the worker file has it.
@@ -44,11 +54,12 @@ class Images:
             known = self._known[name] = (stamp, self._ask(name))
         return known[1]
 
-    def _ask(self, name: str) -> tuple[str, str]:
-        answer = self._engine.run(["image", "inspect", "--format={{.Id}} {{.Digest}}", "--", name])
-        words = answer.output.split()
+    def _ask(self, name: str) -> Image:
+        answer = self._engine.run(["image", "inspect", _FORMAT, "--", name])
+        words = answer.output.strip().split(" ", 2)
         if answer.status == 0 and words and re.fullmatch(r"[0-9a-f]{12,}", words[0]):
-            return words[0], words[1] if len(words) > 1 else ""
+            variables = json.loads(words[2]) if len(words) > 2 else None
+            return Image(words[0], words[1] if len(words) > 1 else "", tuple(variables or ()))
         if "image not known" in answer.errors or "no such image" in answer.errors:
             raise HostError(
                 "image-missing",

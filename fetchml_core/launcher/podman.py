@@ -15,8 +15,10 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from attrs import evolve
+
 from fetchml_core.errors import ConfigError, HostError, explain_os_error
-from fetchml_core.fsio import read_plain_file
+from fetchml_core.fsio import read_plain_file, replace_file
 
 from . import control, evidence, handover, strays
 from .argv import InitKind, podman_run_argv
@@ -25,17 +27,20 @@ from .engine import Answer, Engine, printable
 from .environment import container_view, job_environment
 from .gpus import CUDA, FENCED, Grant, grant, not_resolved, require_cdi
 from .gpus import prove as prove_gpus
-from .images import Images
+from .images import Image, Images
 from .proof import Expected, prove
 from .seccomp import CheckedProfile, check_profile
-from .spec import Capabilities, Launched, LaunchSpec, Leftover, check_host_path, name_prefix
+from .spec import Capabilities, Launched, LaunchSpec, Leftover, name_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fetchml_core.clock import Clock
 
-SANDBOX = ("seccomp", "no-new-privileges", "no-capabilities", "read-only-root", "own-ipc")
+SANDBOX = (
+    *("seccomp", "no-new-privileges", "no-capabilities", "read-only-root", "masked-paths"),
+    *("own-variables", "own-ipc"),
+)
 DEFAULT_USER = "65534:65534"
 _READY_TIMEOUT = 30.0
 _GPU_TIMEOUT = 70.0  # above what the init gives CUDA for an answer
@@ -88,18 +93,20 @@ class PodmanLauncher(ByInit):
         self._capabilities = host
         _require_limits(host, spec.limits)
         profile = check_profile(spec.seccomp_profile)
-        check_host_path(profile.path)
-        image, digest = self._images.find(spec.image, host.image_index)
+        spec = evolve(spec, seccomp_profile=spec.folder / "seccomp.json")
+        image = self._images.find(spec.image, host.image_index)
         given = grant(spec.gpus)
         require_cdi(given, host)
         view = container_view(spec)
         control.prepare(spec, view, job_environment(spec, view), given)
         try:
+            # Podman gets what was checked, whatever happens to the file meanwhile.
+            replace_file(spec.seccomp_profile, profile.data)
             if not host.rootless:
                 folders = (spec.folder / "workspace", spec.folder / "results", spec.checkpoint, spec.control)
                 handover.give(folders, self._uid, self._gid)
-            pid = self._start(spec, image, host, given)
-            return self._prove(spec, host, profile, pid, digest, given)
+            pid = self._start(spec, image.id, host, given)
+            return self._prove(spec, host, profile, pid, image, given)
         except BaseException as error:
             if getattr(error, "code", "") != "container-exists":  # that one is not ours to remove
                 self._discard(spec)
@@ -223,13 +230,21 @@ class PodmanLauncher(ByInit):
         host: Capabilities,
         profile: CheckedProfile,
         pid: int,
-        digest: str,
+        image: Image,
         given: Grant,
     ) -> Launched:
         stat = evidence.read_stat(pid)
         pids_limit = spec.pids_limit if "pids" in host.enforceable else None
         memory = spec.memory if "memory" in host.enforceable else None
-        missing = prove(pid, Expected(network=spec.network, pids_limit=pids_limit, memory=memory))
+        check_profile(spec.seccomp_profile, sha256=profile.sha256)  # Podman has read it by now
+        expected = Expected(
+            network=spec.network,
+            pids_limit=pids_limit,
+            memory=memory,
+            host_variables=self._engine.env,
+            image_variables=image.variables,
+        )
+        missing = prove(pid, expected)
         if stat is None or missing:
             raise HostError(
                 "sandbox-not-proven",
@@ -246,7 +261,7 @@ class PodmanLauncher(ByInit):
             pid=pid,
             start_ticks=stat.start_ticks,
             name=spec.name,
-            image_digest=digest,
+            image_digest=image.digest,
             enforced=(*SANDBOX, *network, *fenced, *((CUDA,) if asked else ()), *host.enforceable),
             not_enforced=(*host.not_enforced, *unasked),
             cgroup=evidence.memory_cgroup(pid) if "memory" in host.enforceable else "",

@@ -39,6 +39,7 @@ NOT_SANDBOXED = (
     "seccomp",
     "no-new-privileges",
     "read-only-root",
+    "masked-paths",
     "own-ipc",
     "no-network",
     *LIMITS,

@@ -22,16 +22,22 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from attrs import frozen
+from attrs import field, frozen
+
+from .mountinfo import HIDDEN, READ_ONLY, root_is_read_only, unmasked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _MAX_BYTES = 4 * 1024 * 1024
 _CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 _SECCOMP_FILTER = "2"
 # Where a limit is kept: the file of cgroup v1 and that of v2.
 _LIMIT_FILES = {"pids": ("pids.max", "pids.max"), "memory": ("memory.limit_in_bytes", "memory.max")}
+# Podman, we and CDI set these in a container, and may have done so around a worker that runs in one itself.
+_OF_EVERY_CONTAINER = ("PATH", "TERM", "HOME", "HOSTNAME", "container")
+_OF_CDI = "NVIDIA_"
+_MOST_NAMES = 5
 
 
 @frozen
@@ -43,12 +49,17 @@ class Expected:
     no_caps: bool = True
     read_only_root: bool = True
     own_ipc: bool = True
+    masked_paths: bool = True
     network: Literal["none", "full"] = "none"
     """A network of its own; with ``none`` it has nothing but the loopback interface."""
     pids_limit: int | None = None
     """At most so many processes and threads."""
     memory: int | None = None
     """At most so many bytes."""
+    host_variables: Mapping[str, str] = field(factory=dict, repr=False)  # may hold secrets
+    """None of these may be in its environment, but those of the image."""
+    image_variables: tuple[str, ...] = field(default=(), repr=False)
+    """As ``NAME=VALUE``."""
 
 
 class _UnprovenError(Exception):
@@ -96,6 +107,10 @@ class _Process:
         except OSError as error:
             raise _UnprovenError(f"/proc/PID/{name}: {error.strerror}") from None
 
+    def kernel_has(self, path: str) -> bool:
+        """Whether the kernel has this file, which in a container may lie under a mask."""
+        return not path.startswith("/proc/") or (self.proc / path.removeprefix("/proc/")).exists()
+
     def shares(self, namespace: str) -> bool:
         """Whether it is in the same namespace as we are, who run on the host."""
         try:
@@ -130,16 +145,13 @@ def status_problems(text: str, expected: Expected) -> list[str]:
     return problems
 
 
-def root_is_read_only(mountinfo: str) -> bool:
-    """Whether the mount that covers ``/`` cannot be written, by its own options or its file system's."""
-    options: set[str] = set()
-    for line in mountinfo.split("\n"):
-        # id parent major:minor root MOUNTPOINT OPTIONS [optional…] - type source SUPEROPTIONS
-        mount, _, filesystem = line.partition(" - ")
-        fields, super_fields = mount.split(" "), filesystem.split(" ")
-        if len(fields) > 5 and fields[4] == "/":
-            options = {*fields[5].split(","), *super_fields[-1].split(",")}
-    return "ro" in options
+def borrowed(environ: str, expected: Expected) -> list[str]:
+    """Return the names of the variables in /proc/PID/environ that the host lent."""
+    lent = {f"{name}={value}" for name, value in expected.host_variables.items()}
+    names = {
+        word.partition("=")[0] for word in lent.difference(expected.image_variables) & {*environ.split("\0")}
+    }
+    return sorted(name for name in names if name not in _OF_EVERY_CONTAINER and not name.startswith(_OF_CDI))
 
 
 def interfaces(net_dev: str) -> list[str]:
@@ -168,6 +180,23 @@ def _root_problems(process: _Process, expected: Expected) -> list[str]:
     if not expected.read_only_root or root_is_read_only(process.text("mountinfo")):
         return []
     return ["its root file system can be written"]
+
+
+def _mask_problems(process: _Process, expected: Expected) -> list[str]:
+    if not expected.masked_paths:
+        return []
+    there = [path for path in (*HIDDEN, *READ_ONLY) if process.kernel_has(path)]
+    seen, taken = unmasked(process.text("mountinfo"), there)
+    problems = [f"it can look into the host's kernel ({', '.join(seen)})"] if seen else []
+    return problems + ([f"it can give orders to the host's kernel ({', '.join(taken)})"] if taken else [])
+
+
+def _variable_problems(process: _Process, expected: Expected) -> list[str]:
+    if not expected.host_variables:
+        return []
+    names = borrowed(process.text("environ"), expected)
+    more = ", …" if len(names) > _MOST_NAMES else ""
+    return [f"it has variables of the host ({', '.join(names[:_MOST_NAMES])}{more})"] if names else []
 
 
 def _ipc_problems(process: _Process, expected: Expected) -> list[str]:
@@ -232,6 +261,8 @@ def _limit(file: Path) -> float | None:
 _CHECKS = (
     ("the state of the process", _status_problems),
     ("a read-only root", _root_problems),
+    ("what is masked", _mask_problems),
+    ("an environment of its own", _variable_problems),
     ("an IPC namespace of its own", _ipc_problems),
     ("a network of its own", _network_problems),
     ("the pids limit", _pids_problems),

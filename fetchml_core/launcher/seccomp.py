@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from attrs import frozen
+from attrs import field, frozen
 
 from fetchml_core.errors import HostError
 from fetchml_core.fsio import read_plain_file
@@ -27,6 +27,8 @@ class CheckedProfile:
     """Absolute: Podman may run in another folder."""
     sha256: str
     """Of its bytes, in hex; two attempts with the same one ran under the same rules."""
+    data: bytes = field(repr=False)
+    """These bytes."""
 
 
 def default_profile() -> Path:
@@ -55,7 +57,7 @@ def check_profile(path: Path, *, sha256: str = "") -> CheckedProfile:
         raise HostError(
             f"seccomp-profile-{error.kind}", error.sentence, context=str(path), hint=_hint(path, error.kind)
         ) from None
-    return CheckedProfile(path, found)
+    return CheckedProfile(path, found, data)
 
 
 def _hint(path: Path, kind: str) -> str:

@@ -21,6 +21,8 @@ import signal
 from collections.abc import Sequence
 from enum import Enum
 
+from attrs import evolve
+
 from fetchml_core.errors import FetchError
 from fetchml_core.hardware.inventory import Gpu
 from fetchml_core.jobs.job import Job, Outcome, Stop
@@ -58,7 +60,13 @@ _MORE_MEMORY = "submit again with more --memory, or make the job smaller"
 
 
 def judge(
-    record: ExitRecord | None, stop: Stop | None, *, image: str = "", log_tail: bytes = b"", oom: bool = False
+    record: ExitRecord | None,
+    stop: Stop | None,
+    *,
+    image: str = "",
+    log_tail: bytes = b"",
+    oom: bool = False,
+    memory: int = 0,
 ) -> Outcome:
     """Return the outcome of an attempt that is over.
 
@@ -68,9 +76,11 @@ def judge(
         image: The image it ran in, empty without a container.
         log_tail: The last bytes it printed.
         oom: Whether the kernel killed something of it for want of memory, told by the host.
+        memory: What it was given, in bytes; 0 where nothing limited it.
     """
+    out_of = "out of memory" + (f": it was given {format_size(memory)}" if memory else "")
     if record is None and oom and stop is None:
-        reason = "out of memory: the kernel killed the whole container"
+        reason = f"{out_of}; the kernel killed the whole container"
         return Outcome(State.FAILED, reason, failure="resource", oom=True, hint=_MORE_MEMORY)
     if record is None:
         state = _stopped(stop) or State.LOST
@@ -85,24 +95,19 @@ def judge(
         log_dropped=record.log_dropped,
         max_rss=record.max_rss or 0,
     )
+    if record.oom and stop is None:
+        largest = f" (its largest process had {format_size(facts.max_rss)})" if facts.max_rss else ""
+        return evolve(
+            facts, state=State.FAILED, failure="resource", reason=out_of + largest, hint=_MORE_MEMORY
+        )
     return _with_verdict(facts, record, stop, image, log_tail)
 
 
 def _with_verdict(
     facts: Outcome, record: ExitRecord, stop: Stop | None, image: str, log_tail: bytes
 ) -> Outcome:
-    from attrs import evolve
-
     if stop is not None:
         return evolve(facts, state=_stopped(stop) or State.CANCELLED, reason=_why_stopped(stop))
-    if record.oom:
-        return evolve(
-            facts,
-            state=State.FAILED,
-            failure="resource",
-            reason=f"out of memory (its largest process had {format_size(facts.max_rss)})",
-            hint=_MORE_MEMORY,
-        )
     if record.signal is not None:
         reason = f"killed by {_signal_name(record.signal)}"
         if record.signal == signal.SIGKILL:  # no program ends itself like that

@@ -338,7 +338,10 @@ class Runner(threading.Thread):
         launch = self._attempt.launch
         container = self._image if launch is not None and launch.launcher == "podman" else ""
         oom = bool(launch and launch.cgroup and oom_kills(launch.cgroup))
-        outcome = judge(self._record(), self._stop_wish, image=container, log_tail=tail, oom=oom)
+        memory = launch.memory if launch else 0
+        outcome = judge(
+            self._record(), self._stop_wish, image=container, log_tail=tail, oom=oom, memory=memory
+        )
         with contextlib.suppress(FetchError, OSError):
             store = BlobStore(self._host.data.blobs)
             manifest = load_manifest(store, self.job.spec.snapshot)

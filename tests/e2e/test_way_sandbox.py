@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
+
+from fetchml_core.launcher.podman import SANDBOX
+from fetchml_core.launcher.seccomp import default_profile
 
 CONTAINED = ["local-rootful", "local-rootless"]
 
@@ -18,6 +22,11 @@ FACTS = """
         except OSError as error:
             return errno.errorcode[error.errno]
         return "allowed"
+    def peek(path):
+        try:
+            return open(path).read()
+        except OSError:
+            return ""
     def connect(family, address):
         with socket.socket(family) as sock:
             sock.settimeout(2)
@@ -36,13 +45,18 @@ FACTS = """
         "pids_max": open("/sys/fs/cgroup/pids/pids.max").read().strip()
             if os.path.exists("/sys/fs/cgroup/pids/pids.max") else None,
         "devices": sorted(os.listdir("/dev")),
+        "variables": sorted(word.partition("=")[0] for word in open("/proc/1/environ").read().split("\\0") if word),
+        "masked": {path: peek(path) for path in ("/proc/keys", "/proc/interrupts", "/proc/timer_list")},
+        "firmware": os.listdir("/sys/firmware"),
+        "settings": [os.path.join(folder, name) for folder, _, names in os.walk("/") for name in names
+            if name in ("worker.yaml", "server.yaml") and not folder.startswith(("/proc", "/sys"))],
     }))
 """
 
 
 @pytest.mark.parametrize("pair", CONTAINED)
 def test_what_a_job_finds(way, pair):
-    """No network, no root, no capability, no new privileges, seccomp, a read-only root, namespaces of its own."""
+    """#24: no network, no root, no capability, no new privileges, seccomp, a read-only root, nothing of the host in sight."""
     host = way(pair)
     job = host.submit(FACTS)
     host.ml.ok("wait", str(job))
@@ -65,8 +79,43 @@ def test_what_a_job_finds(way, pair):
     if host.launcher == "rootful" and facts["pids_max"] is not None:
         assert int(facts["pids_max"]) == 4096
 
-    enforced = host.show(job)["job"]["attempts"][0]["enforced"]
-    assert set(enforced) >= {"seccomp", "no-new-privileges", "no-capabilities", "read-only-root", "own-ipc"}
+    podmans = {"PATH", "TERM", "HOME", "HOSTNAME", "container", "NVIDIA_VISIBLE_DEVICES"}
+    assert set(facts["variables"]) <= podmans
+    assert set(facts["masked"].values()) == {""}
+    assert facts["firmware"] == facts["settings"] == []
+
+    attempt = host.show(job)["job"]["attempts"][0]
+    assert set(attempt["enforced"]) >= {*SANDBOX, "no-network"}
+    assert attempt["seccomp_sha256"] == hashlib.sha256(default_profile().read_bytes()).hexdigest()
+
+
+def test_a_profile_of_ones_own(way):
+    """#22: a customised copy by a path in the base counts like the shipped one: checked each time, its digest recorded."""
+    host = way("local-rootful", sandbox={"seccomp_profile": "profiles/own.json"})
+    stricter = json.loads(default_profile().read_text("utf-8"))
+    for rule in stricter["syscalls"]:
+        rule["names"] = [name for name in rule["names"] if name != "memfd_create"]
+    profile = host.base / "profiles" / "own.json"
+    profile.parent.mkdir(parents=True)
+    profile.write_text(json.dumps(stricter), "utf-8")
+    script = """
+        try:
+            os.memfd_create("x")
+        except OSError as error:
+            print(error.errno)
+    """
+    job = host.submit(script)
+    host.ml.ok("wait", str(job))
+    assert host.ml.ok("logs", str(job)) == "1\n"
+    shown = host.show(job)["job"]["attempts"][0]
+    assert shown["seccomp_sha256"] == hashlib.sha256(profile.read_bytes()).hexdigest()
+
+    profile.write_text("{}")
+    job = host.submit(script)
+    host.ml.fails(1, "wait", str(job))
+    (shown,) = host.show(job)["job"]["attempts"]
+    assert (shown["outcome"]["error"], shown["seccomp_sha256"]) == ("seccomp-profile-weak", None)
+    assert str(profile) in shown["outcome"]["reason"]
 
 
 def test_out_of_memory(way):

@@ -1,6 +1,6 @@
 """What training programs do to an operating system, in a few seconds: run inside a container by the tests.
 
-Standard library for Python 3.9 or newer, and NumPy where it is installed. Each step prints its name when done.
+Standard library for Python 3.9 or newer; NumPy and PyTorch where they are installed. Each step prints its name when done.
 """
 
 import asyncio
@@ -143,16 +143,58 @@ def work_with_numpy(folder):
     assert np.array_equal(np.load(folder / "values.npy", mmap_mode="r"), values)
 
 
+class Points:
+    """What a network learns from: eight numbers, and their sum."""
+
+    def __len__(self):
+        """How many there are."""
+        return 512
+
+    def __getitem__(self, index):
+        """Return one, made in a DataLoader worker, which hands it over in shared memory."""
+        import torch
+
+        values = torch.rand(8, generator=torch.Generator().manual_seed(index))
+        return values, values.sum(0, keepdim=True)
+
+
+def work_with_torch(folder):
+    """Train a small network from four DataLoader workers, by fork and by spawn, and keep it in a checkpoint."""
+    import torch
+    from torch.utils.data import DataLoader
+
+    for method in ("fork", "spawn"):
+        torch.manual_seed(0)
+        model = torch.nn.Sequential(torch.nn.Linear(8, 32), torch.nn.ReLU(), torch.nn.Linear(32, 1))
+        loader = DataLoader(
+            Points(), 32, num_workers=4, multiprocessing_context=method, persistent_workers=True
+        )
+        losses = []
+        for _ in range(3):
+            for values, sums in loader:
+                loss = torch.nn.functional.mse_loss(model(values), sums)
+                loss.backward()
+                with torch.no_grad():
+                    for weights in model.parameters():  # torch.optim takes a second more to import
+                        weights.sub_(0.02 * weights.grad)
+                        weights.grad = None
+                losses.append(loss.item())
+        assert losses[-1] < losses[0] / 2, (method, losses)
+        torch.save(model.state_dict(), folder / "model.pt")
+        assert torch.load(folder / "model.pt").keys() == model.state_dict().keys()
+
+
 def main():
     """Do all that this machine has."""
     steps = [work_with_files, work_with_processes, work_with_sockets, work_with_time_and_signals]
-    if importlib.util.find_spec("numpy"):
-        steps.append(work_with_numpy)
+    steps += [work for module, work in LIBRARIES.items() if importlib.util.find_spec(module)]
     for step in steps:
         with tempfile.TemporaryDirectory() as folder:
             step(Path(folder))
         sys.stdout.write(f"{step.__name__}\n")
 
+
+LIBRARIES = {"numpy": work_with_numpy, "torch": work_with_torch}
 
 if __name__ == "__main__":
     main()

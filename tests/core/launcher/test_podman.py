@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from fetchml_core.errors import ConfigError, HostError
-from fetchml_core.launcher import podman as podman_module
 from fetchml_core.launcher.engine import Engine, capabilities
 from fetchml_core.launcher.images import Images
 from fetchml_core.launcher.podman import PodmanLauncher
@@ -155,33 +154,6 @@ def test_image_without_python_and_shell(launcher, tmp_path, image_none, podman_r
 
     assert (error.code, error.context) == ("image-has-no-init", image_none)
     assert not containers(podman_root, make_spec(tmp_path).name)
-
-
-def test_sandbox_not_proven(launcher, tmp_path, image, podman_root, monkeypatch):
-    """A container that lacks a protection is removed before anything of the job runs."""
-
-    def without_seccomp(*args, **fields):
-        argv = podman_run_argv(*args, **fields)
-        return [word if not word.startswith("--security-opt=seccomp") else unconfined for word in argv]
-
-    podman_run_argv, unconfined = podman_module.podman_run_argv, "--security-opt=seccomp=unconfined"
-    monkeypatch.setattr(podman_module, "podman_run_argv", without_seccomp)
-    error = refused(launcher, tmp_path, argv=("touch", "/results/ran"), image=image)
-
-    assert error.code == "sandbox-not-proven"
-    assert "seccomp" in error.context
-    assert not containers(podman_root, make_spec(tmp_path).name)
-    assert not list((make_spec(tmp_path).folder / "results").iterdir())
-
-
-def test_bad_profile_never_reaches_podman(launcher, tmp_path, image):
-    """A profile that does not protect refuses the launch."""
-    profile = tmp_path / "empty.json"
-    profile.write_text("{}")
-
-    assert refused(launcher, tmp_path, image=image, seccomp_profile=profile).code.startswith(
-        "seccomp-profile-"
-    )
 
 
 def test_podman_missing(tmp_path):
@@ -364,6 +336,13 @@ def test_an_image_is_looked_up_once_until_the_store_changes(tmp_path):
     index.unlink()
     assert [look("c"), look("d")] == ["c", "d"]
     assert (tmp_path / "log").read_text().count("asked") == 4
+
+
+def test_variables_of_an_image(podman_root, image_python):
+    """What the image itself sets is known, so that nobody takes it for a loan of the host."""
+    found = Images(Engine(podman_root.env)).find(image_python, "")
+
+    assert [word.partition("=")[0] for word in found.variables] == ["PATH"]
 
 
 def test_moved_tag_runs_the_new_image(launcher, podman_root, image_busybox, image_python):

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fetchml_core.launcher.mountinfo import HIDDEN, READ_ONLY, root_is_read_only, unmasked
 from fetchml_core.launcher.proof import (
     Expected,
+    borrowed,
     cgroup_paths,
     interfaces,
     prove,
-    root_is_read_only,
     status_problems,
 )
 
@@ -30,10 +31,25 @@ STATUS = {
     "NoNewPrivs": "1",
     "Seccomp": "2",
 }
-READ_ONLY = "600 500 0:50 / / ro,relatime shared:1 - overlay overlay rw,lowerdir=/l\n601 600 0:51 / /proc rw - proc proc rw\n"
+MOUNTS = (
+    "600 500 0:50 / / ro,relatime shared:1 - overlay overlay rw,lowerdir=/l\n"
+    "601 600 0:51 / /proc rw - proc proc rw\n"
+    "602 600 0:52 / /sys ro,nosuid - sysfs sysfs ro\n"
+    "603 601 0:53 /null /proc/keys rw,nosuid - tmpfs tmpfs rw\n"
+    "604 601 0:54 / /proc/acpi ro - tmpfs tmpfs ro\n"
+    "605 601 0:51 /sys /proc/sys ro - proc proc rw\n"
+    "606 602 0:55 / /sys/firmware ro - tmpfs tmpfs ro\n"
+)
 HEADINGS = "Inter-|   Receive |  Transmit\n face |bytes packets|bytes packets\n"
 LOOPBACK = HEADINGS + "    lo:       0       0      0\n"
-ALL = Expected(pids_limit=64, memory=1 << 30)
+HOST = {
+    "PATH": "/usr/bin",
+    "NVIDIA_VISIBLE_DEVICES": "void",
+    "TOKEN": "canary",
+    "LANG": "C.UTF-8",
+    "EMPTY": "",
+}
+ALL = Expected(pids_limit=64, memory=1 << 30, host_variables=HOST, image_variables=("LANG=C.UTF-8",))
 
 
 def status(**changes: str) -> str:
@@ -49,11 +65,14 @@ class Host:
         self.process = self.proc / str(PID)
         for name, text in {
             "status": status(),
-            "mountinfo": READ_ONLY,
+            "mountinfo": MOUNTS,
+            "environ": "PATH=/usr/bin\0LANG=C.UTF-8\0TOKEN=of the image\0NVIDIA_VISIBLE_DEVICES=void\0",
             "net/dev": LOOPBACK,
             "cgroup": "8:pids:/jobs/7\n4:memory:/jobs/7\n0::/\n",
         }.items():
             self.write(self.process / name, text)
+        for name in ("keys", "acpi", "sys"):
+            self.write(self.proc / name, "")
         for number, name in enumerate(("ipc", "net")):
             self.link(self.process, name, f"{name}:[{4026532000 + number}]")
             self.link(self.proc / "self", name, f"{name}:[{4026531000 + number}]")
@@ -134,7 +153,13 @@ def test_only_what_is_expected_is_looked_at(host):
     host.write(host.process / "mountinfo", "")
     host.write(host.process / "net/dev", "")
     nothing = Expected(
-        seccomp=False, no_new_privs=False, no_caps=False, read_only_root=False, own_ipc=False, network="full"
+        seccomp=False,
+        no_new_privs=False,
+        no_caps=False,
+        read_only_root=False,
+        own_ipc=False,
+        masked_paths=False,
+        network="full",
     )
 
     assert host.prove(nothing) == ()
@@ -163,9 +188,48 @@ def test_the_root_mount(lines, proven):
 
 def test_a_writable_root_is_named(host):
     """A root that can be written is the one thing said."""
-    host.write(host.process / "mountinfo", READ_ONLY.replace(" / ro,", " / rw,"))
+    host.write(host.process / "mountinfo", MOUNTS.replace(" / ro,", " / rw,"))
 
     assert host.prove() == ("its root file system can be written",)
+
+
+def test_what_lies_open_is_named(host):
+    """Without a mask a file of the kernel can be read, without read-only it takes orders; each is named."""
+    lines = [line for line in MOUNTS.splitlines() if "/proc/keys" not in line]
+    host.write(host.process / "mountinfo", "\n".join(lines))
+    assert host.prove() == ("it can look into the host's kernel (/proc/keys)",)
+
+    host.write(host.process / "mountinfo", MOUNTS.replace("/proc/sys ro", "/proc/sys rw"))
+    assert host.prove() == ("it can give orders to the host's kernel (/proc/sys)",)
+
+
+@pytest.mark.parametrize("kind", ["proc", "sysfs"])
+def test_the_kernels_own_file_system_is_no_mask(kind):
+    """A file that was mounted over itself is as open as before."""
+    mask = f"7 6 0:51 /keys /proc/keys rw - {kind} x rw"
+
+    assert unmasked(mask, ["/proc/keys"]) == (["/proc/keys"], [])
+    assert unmasked(mask.replace(f" {kind} ", " devtmpfs "), ["/proc/keys"]) == ([], [])
+
+
+def test_all_that_the_kernel_has_is_asked_for(host):
+    """Where nothing is mounted, all files that are there are open, those that are not are no matter."""
+    assert unmasked("", [*HIDDEN, *READ_ONLY]) == ([*HIDDEN], [*READ_ONLY])
+    assert unmasked("", []) == ([], [])
+    host.write(host.proc / "kcore", "")
+    assert host.prove() == ("it can look into the host's kernel (/proc/kcore)",)
+
+
+def test_a_variable_of_the_host_is_named(host):
+    """By its name and never its value; what the image sets, or Podman everywhere, is no loan."""
+    host.write(host.process / "environ", "TOKEN=canary\0PATH=/usr/bin\0LANG=C.UTF-8\0EMPTY=\0")
+    (problem,) = host.prove()
+
+    assert problem == "it has variables of the host (EMPTY, TOKEN)"
+    assert "canary" not in repr(ALL)
+    many = Expected(host_variables={f"N{n}": "1" for n in range(9)})
+    host.write(host.process / "environ", "".join(f"N{n}=1\0" for n in range(9)))
+    assert host.prove(many) == ("it has variables of the host (N0, N1, N2, N3, N4, …)",)
 
 
 def test_a_shared_ipc_namespace_is_named(host):
@@ -260,7 +324,7 @@ def test_a_limit_that_cannot_be_found_is_no_proof(host, line):
     ("name", "says"),
     [
         ("status", "the state of the process cannot be proven: /proc/PID/status: "),
-        ("mountinfo", "a read-only root cannot be proven"),
+        ("environ", "an environment of its own cannot be proven"),
         ("ns/ipc", "an IPC namespace of its own cannot be proven"),
         ("ns/net", "a network of its own cannot be proven"),
         ("net/dev", "a network of its own cannot be proven"),
@@ -274,6 +338,16 @@ def test_unreadable(host, name, says):
 
     assert first.startswith(says)
     assert "pids limit" in second
+
+
+def test_unreadable_mounts(host):
+    """They are what two questions are answered from."""
+    (host.process / "mountinfo").unlink()
+
+    assert [problem.partition(" cannot")[0] for problem in host.prove()] == [
+        "a read-only root",
+        "what is masked",
+    ]
 
 
 def test_a_process_that_is_gone_is_no_proof(host):
@@ -312,5 +386,7 @@ def test_parsers_take_any_text(text):
     """Whatever a file holds, the parsers answer."""
     assert status_problems(text, ALL)
     root_is_read_only(text)
+    unmasked(text, HIDDEN)
+    borrowed(text, ALL)
     interfaces(text)
     cgroup_paths(text, "pids")

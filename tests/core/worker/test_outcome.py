@@ -57,10 +57,10 @@ BY_TIME = time_limit_stop(90.0)
             False,
             State.FAILED,
             "resource",
-            "out of memory (its largest process had 0 B)",
+            "out of memory",
         ),
         (None, None, False, State.LOST, "infrastructure", "it vanished without an exit record"),
-        (None, None, True, State.FAILED, "resource", "out of memory: the kernel killed the whole container"),
+        (None, None, True, State.FAILED, "resource", "out of memory; the kernel killed the whole container"),
         (None, BY_USER, False, State.CANCELLED, "", "by anna: typo"),
         (None, BY_USER, True, State.CANCELLED, "", "by anna: typo"),
         (None, BY_TIME, False, State.TIMED_OUT, "", "its time limit of 1m30s ran out"),
@@ -130,6 +130,14 @@ def test_out_of_memory_tells_what_to_type():
     """Both ways of learning of it."""
     assert "--memory" in judge(OOM, None).hint
     assert "--memory" in judge(None, None, oom=True).hint
+
+
+def test_out_of_memory_tells_the_limit():
+    """Both ways of learning of it."""
+    (one, two) = judge(OOM, None, memory=64 << 20), judge(None, None, oom=True, memory=64 << 20)
+
+    assert one.reason == "out of memory: it was given 64.0 MiB (its largest process had 1.0 MiB)"
+    assert two.reason == "out of memory: it was given 64.0 MiB; the kernel killed the whole container"
 
 
 def test_what_could_not_be_started_keeps_its_error():
