@@ -28,6 +28,7 @@ def test_settings_of_a_container_without_systemd():
     assert "default_ulimits" in text
 
 
+@pytest.mark.each_podman
 def test_busybox_runs(podman_root, image_busybox):
     """The busybox image has a shell."""
     done = podman_root.run(
@@ -65,6 +66,17 @@ def test_torch_image_computes(podman_root, image_torch):
     )
 
     assert done.stdout == "12\n"
+
+
+def test_the_other_podman_is_another(podman_root, podman5_root):
+    """Both are called by the same name, have stores of their own, and see the same files and processes."""
+    own, five = (
+        podman.run("info", "--format", "{{.Version.Version}} {{.Store.GraphRoot}}").stdout.split()
+        for podman in (podman_root, podman5_root)
+    )
+
+    assert five[0].startswith("5.")
+    assert own[1] != five[1]
 
 
 def test_failure_shows_what_podman_said(podman_root):
