@@ -149,37 +149,40 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that has the mark, and needs Podman, with both."""
+    """Run a test that has the mark, and uses Podman, with both."""
     marked = metafunc.definition.get_closest_marker("each_podman") is not None
-    if marked and "podman_root" in metafunc.fixturenames and VARIABLE not in os.environ:
-        metafunc.parametrize("podman_root", [OWN, FIVE], indirect=True, ids=["podman", "podman5"])
+    if marked and "podman_in_force" in metafunc.fixturenames and VARIABLE not in os.environ:
+        metafunc.parametrize("podman_in_force", [OWN, FIVE], indirect=True, ids=["podman", "podman5"])
 
 
 @pytest.fixture(scope="session")
-def podman_environment(request) -> Iterator[dict[str, str]]:
-    """The variables that make the root account's Podman work here, exported; empty where there is none."""
-    if not (is_root() and has("podman")):
-        yield {}
-        return
-    settings = _named(os.environ.get(VARIABLE, OWN), request).settings
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in settings.items():
-            patch.setenv(name, value)
-        yield settings
-
-
-@pytest.fixture(scope="session")
-def podman_root(request, podman_environment) -> Podman:
-    """Rootful Podman with a store of its own; every program that a test starts uses the same."""
-    need("root", "podman")
-    assert podman_environment
-    return _named(getattr(request, "param", os.environ.get(VARIABLE, OWN)), request)
-
-
-def _named(name: str, request) -> Podman:
+def podman_in_force(request) -> Iterator[Podman | None]:
+    """The root account's Podman, its settings exported; None where there is none."""
+    name = getattr(request, "param", os.environ.get(VARIABLE, OWN))
     if name not in (OWN, FIVE):
         raise pytest.UsageError(f"{VARIABLE} is {name}; known: {OWN}, {FIVE}")
-    return root_podman() if name == OWN else request.getfixturevalue("podman5_root")
+    if not (is_root() and has("podman")):
+        yield None
+        return
+    podman = root_podman() if name == OWN else request.getfixturevalue("podman5_root")
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in podman.settings.items():
+            patch.setenv(variable, value)
+        yield podman
+
+
+@pytest.fixture(scope="session")
+def podman_environment(podman_in_force: Podman | None) -> dict[str, str]:
+    """The variables that make the root account's Podman work here; empty where there is none."""
+    return podman_in_force.settings if podman_in_force else {}
+
+
+@pytest.fixture(scope="session")
+def podman_root(podman_in_force: Podman | None) -> Podman:
+    """Rootful Podman with a store of its own; every program that a test starts uses the same."""
+    need("root", "podman")
+    assert podman_in_force is not None
+    return podman_in_force
 
 
 @pytest.fixture(scope="session")

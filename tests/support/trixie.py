@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 VERSION = 1
-PACKAGES = ("podman", "runc", "uidmap", "valkey-server")
+PACKAGES = ("podman", "runc", "nftables", "passt", "uidmap", "valkey-server")
 _PROGRAMS = {"podman": "/usr/bin/podman", "runc": "/usr/sbin/runc", "valkey-server": "/usr/bin/valkey-server"}
 # Podman keeps its locks in /dev/shm, one set for all stores of an account; those of another version are not its own.
 _ENTER = """

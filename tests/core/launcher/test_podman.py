@@ -70,15 +70,17 @@ def refused(launcher, tmp_path, **fields) -> HostError:
     return caught.value
 
 
-def test_capabilities(launcher):
+@pytest.mark.each_podman
+def test_capabilities(launcher, podman_root):
     """A rootful Podman enforces what its cgroups can, and says its version."""
     found = launcher.check()
 
     assert not found.rootless
-    assert found.version
+    assert podman_root.run("--version").stdout == f"podman version {found.version}\n"
     assert "memory" in found.enforceable
 
 
+@pytest.mark.each_podman
 def test_sandbox_is_what_was_promised(start):
     """The job cannot become more, write outside its folders, or see a network; the record of the launch says so."""
     line = "id -u; touch /x || echo ro; grep -c . /proc/net/dev; grep -E 'NoNewPrivs|Seccomp:|CapEff' /proc/self/status"
@@ -93,6 +95,7 @@ def test_sandbox_is_what_was_promised(start):
     assert attempt.launched.image_digest.startswith("sha256:")
 
 
+@pytest.mark.each_podman
 def test_out_of_memory(start):
     """A job over its memory limit is killed, and the record says why; the init lives on to tell."""
     attempt = start("python3", "-c", "x = bytearray(1 << 30); print(len(x))", memory=64 << 20).go()
@@ -113,6 +116,7 @@ def test_container_is_removed(start, podman_root):
     assert not containers(podman_root, attempt.launched.name)
 
 
+@pytest.mark.each_podman
 def test_clean_by_name(start, podman_root, launcher):
     """A container whose launch nobody wrote down is killed and removed by its name."""
     attempt = start("sleep", "60").go()
@@ -122,6 +126,7 @@ def test_clean_by_name(start, podman_root, launcher):
     assert not containers(podman_root, attempt.launched.name)
 
 
+@pytest.mark.each_podman
 def test_secrets_stay_out_of_podman(start, podman_root):
     """Neither the command nor a variable of the user stands where `podman inspect` or `ps` shows it."""
     attempt = start("sleep", "canary-argument", env={"TOKEN": "canary-value"})
@@ -130,6 +135,7 @@ def test_secrets_stay_out_of_podman(start, podman_root):
     assert "canary" not in shown
 
 
+@pytest.mark.each_podman
 def test_second_launch_leaves_the_first_alone(start, launcher):
     """An attempt that runs is not disturbed by another launch of it."""
     attempt = start("sleep", "60").go()
@@ -139,6 +145,7 @@ def test_second_launch_leaves_the_first_alone(start, launcher):
     assert launcher.alive(attempt.launched)
 
 
+@pytest.mark.each_podman
 def test_image_missing(launcher, tmp_path):
     """An image that the host lacks gives the line to type."""
     error = refused(launcher, tmp_path, image="docker.io/library/no-such:1")
@@ -149,6 +156,7 @@ def test_image_missing(launcher, tmp_path):
     )
 
 
+@pytest.mark.each_podman
 def test_image_without_python_and_shell(launcher, tmp_path, image_none, podman_root):
     """An image in which no init can run is refused by name, and nothing is left of the try."""
     error = refused(launcher, tmp_path, image=image_none)
@@ -157,6 +165,7 @@ def test_image_without_python_and_shell(launcher, tmp_path, image_none, podman_r
     assert not containers(podman_root, make_spec(tmp_path).name)
 
 
+@pytest.mark.each_podman
 def test_sandbox_not_proven(launcher, tmp_path, image, podman_root, monkeypatch):
     """A container that lacks a protection is removed before anything of the job runs."""
 
@@ -366,6 +375,7 @@ def test_an_image_is_looked_up_once_until_the_store_changes(tmp_path):
     assert (tmp_path / "log").read_text().count("asked") == 4
 
 
+@pytest.mark.each_podman
 def test_moved_tag_runs_the_new_image(launcher, podman_root, image_busybox, image_python):
     """The index that Podman really keeps changes when a name is given to another image."""
     name = f"localhost/fetchml-moved-{uuid.uuid4().hex[:12]}"

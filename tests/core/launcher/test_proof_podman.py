@@ -60,12 +60,14 @@ def container(podman, image, flags):
         podman.run("rm", "-f", "-t", "0", name)
 
 
+@pytest.mark.each_podman
 def test_a_hardened_container_is_proven(podman_root, image_busybox):
     """With all flags nothing is said."""
     with container(podman_root, image_busybox, FLAGS) as pid:
         assert prove(pid, LIMITED) == ()
 
 
+@pytest.mark.each_podman
 @pytest.mark.parametrize("flag", LACKING)
 def test_a_missing_flag_is_named(podman_root, image_busybox, flag):
     """Without one of the flags exactly that is said."""

@@ -132,6 +132,7 @@ def kill_a_start(launcher: PodmanLauncher, env: dict[str, str], spec: LaunchSpec
     process.wait()
 
 
+@pytest.mark.each_podman
 @pytest.mark.parametrize("seed", range(3))
 def test_a_killed_start_leaves_nothing(podman_root, image_python, tmp_path, seed):
     """Whenever ``podman run`` is killed: after the clean-up by name no process is left, and the name is free."""
