@@ -193,6 +193,15 @@ def test_bad_profile_never_reaches_podman(launcher, tmp_path, image):
     )
 
 
+@pytest.mark.each_podman
+def test_an_error_is_said_without_warnings(podman_root):
+    """What people read of Podman's is what is wrong, whatever else it warns of."""
+    answer = Engine(podman_root.env).run(["image", "inspect", "localhost/nothing"])
+
+    assert answer.status == 125
+    assert answer.errors.startswith("Error: ")
+
+
 def test_podman_missing(tmp_path):
     """A host without Podman says what to install."""
     with pytest.raises(HostError, match="podman-missing"):
