@@ -1,12 +1,14 @@
 """The test machine's Podman does what the tests build on."""
 
+import os
+import signal
 import uuid
 
 import pytest
 
 from tests.support.cache import cache_folder
 from tests.support.engine import Machine, containers_conf
-from tests.support.leftovers import VARIABLE, our_containers
+from tests.support.leftovers import VARIABLE, our_containers, processes_of_run
 
 
 def test_settings_are_only_those_needed():
@@ -102,3 +104,27 @@ def test_left_containers_are_found_and_no_others(podman_root, image_busybox, mon
         assert name not in our_containers(["podman"], podman_root.env)
     finally:
         podman_root.run("rm", "--force", name)
+
+
+@pytest.mark.parametrize("conmon_lives", [True, False])
+def test_what_a_killed_podman_leaves_is_found(
+    podman_root, image_busybox, tmp_path, tmp_path_factory, conmon_lives
+):
+    """A conmon whose container never began, and a runc init without conmon, are this run's, and no other's."""
+    name = f"orphan-{uuid.uuid4().hex[:8]}"
+    options = ("--pull=never", "--network=none", f"--name={name}", f"--volume={tmp_path}:/mine:ro")
+    podman_root.run("create", *options, image_busybox, "true")
+    try:
+        podman_root.run("init", name)
+        form = "--format={{.State.ConmonPid}} {{.State.Pid}}"
+        conmon, init = map(int, podman_root.run("inspect", form, name).stdout.split())
+        if not conmon_lives:
+            os.kill(conmon, signal.SIGKILL)
+        found = {process.pid: process.command for process in processes_of_run(tmp_path_factory.getbasetemp())}
+        assert (conmon in found) is conmon_lives
+        assert found[init].endswith("runc init")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(VARIABLE, "another-run")
+            assert not {process.pid for process in processes_of_run(tmp_path / "other")} & {conmon, init}
+    finally:
+        podman_root.run("rm", "--force", "--time=0", name)
