@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,8 +80,8 @@ class Trixie:
             program.chmod(0o755)
 
     def path(self) -> str:
-        """A PATH on which its programs come first."""
-        return f"{self.programs}:{os.environ['PATH']}"
+        """A PATH on which its programs come first, and `ml` next."""
+        return f"{self.programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
 
     def end(self) -> None:
         """Let the namespace go; processes in it keep it until they end."""

@@ -101,6 +101,7 @@ class Contract:
             attempt.clean()
             assert not launcher.alive(attempt.launched)
 
+    @pytest.mark.each_podman
     @pytest.mark.parametrize("code", [0, 3])
     def test_exit_code(self, start, code):
         """The record has the job's exit code."""
@@ -213,6 +214,7 @@ class Contract:
         assert attempt.launcher.record(attempt.spec.folder, 2) is None
         assert not processes_with(attempt)
 
+    @pytest.mark.each_podman
     def test_environment_is_complete(self, start):
         """The job sees exactly the promised variables, whatever characters are in them."""
         value = 'it\'s "quoted" $HOME `id` \\ é\nsecond line'

@@ -89,6 +89,7 @@ def verdicts(arguments: dict[str, str], *starts: str) -> set[str]:
     return found
 
 
+@pytest.mark.each_podman
 def test_every_call_is_answered_as_reviewed(calls):
     """The whole map of calls 0 to 456 equals the reviewed one."""
     found = {number: verdict for number, verdict in calls.items() if number <= LAST_OLD}
