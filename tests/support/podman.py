@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 RUN_ROOT = "/run/fetchml-tests"
 VARIABLE = "FETCHML_PODMAN"
 OWN, FIVE = "own", "5"
+NAMES = {OWN: "podman", FIVE: "podman5"}
 
 
 class Podman(NamedTuple):
@@ -149,18 +150,26 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that has the mark, and uses Podman, with both."""
+    """Run a test that has the mark, and uses Podman with or without root, with both."""
     marked = metafunc.definition.get_closest_marker("each_podman") is not None
-    if marked and "podman_in_force" in metafunc.fixturenames and VARIABLE not in os.environ:
-        metafunc.parametrize("podman_in_force", [OWN, FIVE], indirect=True, ids=["podman", "podman5"])
+    which = [wanted()] if VARIABLE in os.environ else [OWN, FIVE]
+    for fixture in ("podman_in_force", "rootless"):
+        if marked and fixture in metafunc.fixturenames:
+            metafunc.parametrize(fixture, which, indirect=True, ids=[NAMES[one] for one in which])
+
+
+def wanted() -> str:
+    """Which Podman a test gets that has no mark."""
+    name = os.environ.get(VARIABLE, OWN)
+    if name not in (OWN, FIVE):
+        raise pytest.UsageError(f"{VARIABLE} is {name}; known: {OWN}, {FIVE}")
+    return name
 
 
 @pytest.fixture(scope="session")
 def podman_in_force(request) -> Iterator[Podman | None]:
     """The root account's Podman, its settings exported; None where there is none."""
-    name = getattr(request, "param", os.environ.get(VARIABLE, OWN))
-    if name not in (OWN, FIVE):
-        raise pytest.UsageError(f"{VARIABLE} is {name}; known: {OWN}, {FIVE}")
+    name = getattr(request, "param", wanted())
     if not (is_root() and has("podman")):
         yield None
         return

@@ -70,15 +70,20 @@ def test_torch_image_computes(podman_root, image_torch):
     assert done.stdout == "12\n"
 
 
-def test_the_other_podman_is_another(podman_root, podman5_root):
-    """Both are called by the same name, have stores of their own, and see the same files and processes."""
-    own, five = (
-        podman.run("info", "--format", "{{.Version.Version}} {{.Store.GraphRoot}}").stdout.split()
-        for podman in (podman_root, podman5_root)
-    )
+@pytest.mark.parametrize("account", ["root", "rootless"])
+def test_podman_5_is_another_with_a_store_of_its_own(request, account):
+    """Both are called by the same name; what one keeps the other does not know."""
+    own = request.getfixturevalue("podman_root" if account == "root" else "rootless")
+    five = request.getfixturevalue("podman5_root" if account == "root" else "rootless5")
+    stores = []
+    for podman in (getattr(own, "podman", own), getattr(five, "podman", five)):
+        version, store = podman.run(
+            "info", "--format", "{{.Version.Version}} {{.Store.GraphRoot}}"
+        ).stdout.split()
+        stores.append(store)
 
-    assert five[0].startswith("5.")
-    assert own[1] != five[1]
+    assert version.startswith("5.")
+    assert stores[0] != stores[1]
 
 
 def test_failure_shows_what_podman_said(podman_root):

@@ -28,10 +28,15 @@ if TYPE_CHECKING:
 VERSION = 1
 PACKAGES = ("podman", "runc", "nftables", "passt", "uidmap", "valkey-server")
 _PROGRAMS = {"podman": "/usr/bin/podman", "runc": "/usr/sbin/runc", "valkey-server": "/usr/bin/valkey-server"}
+# A Python that comes here goes on loading its modules.
 # Podman keeps its locks in /dev/shm, one set for all stores of an account; those of another version are not its own.
 _ENTER = """
 set -e
-mount --bind "$1/usr" /usr
+for python in /usr/lib/python3*; do
+  mkdir -p "$1$python"
+  mount --bind "$python" "$1$python"
+done
+mount --rbind "$1/usr" /usr
 mount --bind "$1/etc/containers" /etc/containers
 mount -t tmpfs shm /dev/shm
 echo ready
@@ -62,7 +67,13 @@ def build() -> Path:
 
 
 class Trixie:
-    """The mount namespace, and in ``programs`` a folder with its programs, which can be called from outside."""
+    """The mount namespace, and in ``programs`` a folder with its programs, which root can call from outside.
+
+    Attributes:
+        programs: That folder.
+        pid: A process in the namespace.
+        enter: What comes before a command to run it there.
+    """
 
     def __init__(self, folder: Path) -> None:
         enter = ["unshare", "--mount", "--propagation", "slave", "sh", "-c", _ENTER, "sh", str(build())]
@@ -70,13 +81,13 @@ class Trixie:
         self._holder = subprocess.Popen(enter, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._holder.stdout is not None
         assert self._holder.stdout.readline() == b"ready\n"
+        self.pid = self._holder.pid
+        self.enter = ("nsenter", "--target", str(self.pid), "--mount", "--")
         self.programs = folder / "programs"
         self.programs.mkdir(parents=True)
         for name, path in _PROGRAMS.items():
             program = self.programs / name
-            program.write_text(
-                f'#!/bin/sh\nexec nsenter --target {self._holder.pid} --mount -- {path} "$@"\n', "ascii"
-            )
+            program.write_text(f'#!/bin/sh\nexec {" ".join(self.enter)} {path} "$@"\n', "ascii")
             program.chmod(0o755)
 
     def path(self) -> str:

@@ -138,6 +138,7 @@ def test_a_card_that_does_not_open(refused, request, image, tmp_path):
     assert "/dev/nvidia0" not in error.context
 
 
+@pytest.mark.each_podman
 @pytest.mark.parametrize("count", [1, 3])
 def test_rootless(rootless, rootless_python, count):
     """Without root the same: a GPU that CUDA sees reaches the job, one that it does not see stops it."""

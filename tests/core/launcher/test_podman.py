@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
@@ -316,6 +317,7 @@ def as_account(account, function) -> str:
     child = os.fork()
     if child == 0:
         try:
+            enter(account.namespace)
             os.initgroups(account.name, account.gid)
             os.setgid(account.gid)
             os.setuid(account.uid)
@@ -332,6 +334,14 @@ def as_account(account, function) -> str:
     return answer
 
 
+def enter(namespace: int) -> None:
+    """Go to the mount namespace of a process, 0 for ours; os.setns is there from Python 3.12 on."""
+    if namespace:
+        with open(f"/proc/{namespace}/ns/mnt") as file:
+            assert ctypes.CDLL(None).setns(file.fileno(), 0) == 0
+
+
+@pytest.mark.each_podman
 @pytest.mark.parametrize("init", ["busybox", "python"])
 def test_rootless(rootless, init, request):
     """Rootless: the same sandbox, the account itself inside, private results its own; missing limits are named."""
@@ -354,12 +364,14 @@ def test_rootless(rootless, init, request):
             model.stat().st_uid,
             gaps,
             "seccomp" in attempt.launched.enforced,
+            launcher.check().version,
         )
 
     base.mkdir()
     rootless.own(base)
     try:
-        assert as_account(rootless, job) == str((3, rootless.uid, rootless.uid, True, True))
+        version = rootless.podman.run("--version").stdout.split()[-1]
+        assert as_account(rootless, job) == str((3, rootless.uid, rootless.uid, True, True, version))
     finally:
         shutil.rmtree(base)
 

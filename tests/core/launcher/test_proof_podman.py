@@ -76,6 +76,7 @@ def test_a_missing_flag_is_named(podman_root, image_busybox, flag):
         assert prove(pid, LIMITED) == (said,)
 
 
+@pytest.mark.each_podman
 def test_rootless(rootless, rootless_busybox):
     """An account without root can prove its own container, namespaces included, and sees what it lacks."""
     profile = run_folder() / "proof-profile.json"
