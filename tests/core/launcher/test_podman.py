@@ -20,6 +20,9 @@ from fetchml_core.launcher.podman import PodmanLauncher
 from tests.core.launcher.jobs import CLOCK, Attempt, Contract, make_spec
 
 
+NO_PROGRAMS = os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC
+
+
 @pytest.fixture
 def launcher(podman_root):
     """The Podman launcher, on rootful Podman."""
@@ -94,6 +97,19 @@ def test_sandbox_is_what_was_promised(start):
     ]
     assert {"seccomp", "no-network", "memory", "pids"} <= set(attempt.launched.enforced)
     assert attempt.launched.image_digest.startswith("sha256:")
+
+
+@pytest.mark.each_podman
+def test_shared_memory(start):
+    """What DataLoader workers pass tensors through can be written, is half of the memory, and runs no programs."""
+    lock = "import multiprocessing, os; multiprocessing.Lock(); shm = os.statvfs('/dev/shm'); "
+    attempt = start("python3", "-c", f"{lock}print(shm.f_blocks * shm.f_frsize, shm.f_flag)", memory=512 << 20)
+    record = attempt.go().record()
+    assert record.code == 0, attempt.output()
+    size, flags = map(int, attempt.output().split())
+
+    assert size == 256 << 20
+    assert flags & NO_PROGRAMS == NO_PROGRAMS
 
 
 @pytest.mark.each_podman
@@ -350,7 +366,7 @@ def test_rootless(rootless, init, request):
 
     def job():
         launcher = PodmanLauncher(env=rootless.podman.env, clock=CLOCK, limits="best-effort")
-        line = "umask 077; mkdir $FETCHML_RESULTS/deep; id -u >$FETCHML_RESULTS/deep/file; exit 3"
+        line = "umask 077; : >/dev/shm/file || exit; mkdir $FETCHML_RESULTS/deep; id -u >$FETCHML_RESULTS/deep/file; exit 3"
         attempt = Attempt(
             launcher, make_spec(base, ("sh", "-c", line), image=image, limits="best-effort")
         ).go()
