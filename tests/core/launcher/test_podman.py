@@ -19,7 +19,6 @@ from fetchml_core.launcher.images import Images
 from fetchml_core.launcher.podman import PodmanLauncher
 from tests.core.launcher.jobs import CLOCK, Attempt, Contract, make_spec
 
-
 NO_PROGRAMS = os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC
 
 
@@ -103,7 +102,9 @@ def test_sandbox_is_what_was_promised(start):
 def test_shared_memory(start):
     """What DataLoader workers pass tensors through can be written, is half of the memory, and runs no programs."""
     lock = "import multiprocessing, os; multiprocessing.Lock(); shm = os.statvfs('/dev/shm'); "
-    attempt = start("python3", "-c", f"{lock}print(shm.f_blocks * shm.f_frsize, shm.f_flag)", memory=512 << 20)
+    attempt = start(
+        "python3", "-c", f"{lock}print(shm.f_blocks * shm.f_frsize, shm.f_flag)", memory=512 << 20
+    )
     record = attempt.go().record()
     assert record.code == 0, attempt.output()
     size, flags = map(int, attempt.output().split())
