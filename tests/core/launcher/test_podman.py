@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 
 from fetchml_core.errors import ConfigError, HostError
+from fetchml_core.launcher import control
 from fetchml_core.launcher import podman as podman_module
 from fetchml_core.launcher.engine import Engine, capabilities
 from fetchml_core.launcher.images import Images
 from fetchml_core.launcher.podman import PodmanLauncher
 from tests.core.launcher.jobs import CLOCK, Attempt, Contract, make_spec
+from tests.support.wait import poll_until
 
 NO_PROGRAMS = os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC
 
@@ -157,6 +159,8 @@ def test_secrets_stay_out_of_podman(start, podman_root):
 def test_second_launch_leaves_the_first_alone(start, launcher):
     """An attempt that runs is not disturbed by another launch of it."""
     attempt = start("sleep", "60").go()
+    # Until then its init reads what the second launch writes.
+    poll_until(lambda: control.was_started(attempt.spec.folder), "it runs")
     with pytest.raises(HostError, match="container-exists"):
         launcher.launch(attempt.spec)
 
