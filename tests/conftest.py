@@ -7,6 +7,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = [
     "tests.support.leftovers",
+    "tests.support.trixie",
     "tests.support.podman",
     "tests.support.accounts",
     "tests.support.sshd",

@@ -92,7 +92,8 @@ def _sandbox(spec: LaunchSpec) -> list[str]:
         "--read-only",
         "--read-only-tmpfs=false",
         f"--tmpfs=/tmp:rw,nosuid,nodev,mode=1777,size={spec.memory // 2}",
-        f"--shm-size={max(_MIN_SHM, spec.memory // 2)}b",
+        # Not --shm-size: from Podman 4.7 on the flags above make that folder read-only, and each lock and DataLoader fails.
+        f"--tmpfs=/dev/shm:rw,nosuid,nodev,noexec,mode=1777,size={max(_MIN_SHM, spec.memory // 2)}",
         "--ipc=private",
         "--pid=private",
         "--uts=private",

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 TIMEOUT = 60.0
 _INSTALL = "sudo apt-get install podman"
 _DROPPED = ("NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_PID", "WATCHDOG_USEC")
+_ADDED = {"PODMAN_IGNORE_CGROUPSV1_WARNING": "1"}
+"""Else Podman 5 begins whatever it says with a warning of cgroup v1, in front of what is wrong."""
 _CONTROLLERS = {"memory": "memory", "cpus": "cpu", "pids": "pids"}
 
 
@@ -61,7 +63,7 @@ class Engine:
         Raises:
             HostError: ``podman-missing``, or ``podman-hangs`` when the time ran out.
         """
-        env = {name: value for name, value in self.env.items() if name not in _DROPPED}
+        env = {name: value for name, value in self.env.items() if name not in _DROPPED} | _ADDED
         try:
             process = subprocess.Popen(
                 [program or self.program, *arguments],

@@ -5,9 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.wait import poll_until
 
 
+@pytest.mark.each_podman
 def test_stopped_worker_leaves_its_job_to_the_next(ml, podman_root, image_python):
     """A worker that is stopped ends cleanly, its job goes on, and the next worker takes it up."""
     script = ml.cwd / "train.py"
@@ -15,6 +18,7 @@ def test_stopped_worker_leaves_its_job_to_the_next(ml, podman_root, image_python
     base = ml.home.path / ".ml" / "local"
     job = ml.ok("submit", "-q", str(script)).strip()
     poll_until(lambda: "began" in ml.ok("logs", "--no-follow", job), "the job has begun")
+    podman_root.run("container", "exists", ml.json("show", job)["job"]["attempts"][0]["container"])
 
     argv = [sys.executable, "-m", "fetchml_core.worker.main", "stop", "--base", str(base)]
     subprocess.run(argv, env=ml.env, cwd=ml.cwd, check=True, timeout=30)

@@ -6,9 +6,11 @@ one home folder, one range of subordinate ids, and nothing else of the machine i
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,11 +21,13 @@ from tests.support import images
 from tests.support.cache import one_at_a_time, write_new
 from tests.support.engine import containers_conf, storage_conf, this_machine
 from tests.support.leftovers import VARIABLE, run_folder, run_id
-from tests.support.podman import Podman
+from tests.support.podman import FIVE, OWN, Podman
 from tests.support.require import ROOTLESS_ACCOUNT, has_account, need
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from tests.support.trixie import Trixie
 
 HOME = Path("/home") / ROOTLESS_ACCOUNT
 RUNTIME = Path("/run") / f"fetchml-{ROOTLESS_ACCOUNT}"
@@ -40,6 +44,8 @@ class Account(NamedTuple):
     gid: int
     home: Path
     podman: Podman
+    namespace: int = 0
+    """A process in whose mount namespace its Podman is; 0 for ours."""
 
     def run(
         self, argv: Sequence[str], *, check: bool = True, timeout: float = 60, stdin: str | None = None
@@ -133,16 +139,47 @@ def rootless_podman() -> Podman:
 
 
 @pytest.fixture(scope="session")
-def rootless() -> Account:
+def rootless(request) -> Account:
     """The rootless account, created if need be, its Podman proven to start a container.
 
-    Images are loaded by the fixtures ``rootless_busybox``, ``rootless_python`` and so on.
+    Images are loaded by the fixtures ``rootless_busybox``, ``rootless_python`` and so on. A test that is marked
+    ``each_podman`` runs once more with the account's Podman 5; the others do not, since a login of the account does
+    not lead into the namespace of `trixie`.
     """
     need("root", "podman")
     create_account()
     need("rootless")
+    if getattr(request, "param", OWN) == FIVE:
+        return request.getfixturevalue("rootless5")
+    return _account(rootless_podman())
+
+
+def _account(podman: Podman, namespace: int = 0) -> Account:
     record = pwd.getpwnam(ROOTLESS_ACCOUNT)
-    return Account(record.pw_name, record.pw_uid, record.pw_gid, Path(record.pw_dir), rootless_podman())
+    return Account(record.pw_name, record.pw_uid, record.pw_gid, Path(record.pw_dir), podman, namespace)
+
+
+@pytest.fixture(scope="session")
+def rootless5(trixie: Trixie) -> Iterator[Account]:
+    """The rootless account with Podman 5: a store and a runtime folder of this process, the images of the other."""
+    create_account()
+    own, folder = rootless_podman(), run_folder() / "rootless5"
+    made = _account(own, trixie.pid)
+    runtime = folder / "runtime"
+    runtime.mkdir(parents=True)
+    runtime.chmod(0o700)
+    text = storage_conf(f"{folder}/store", f"{runtime}/containers", images=str(ROOTLESS_STORE))
+    settings = {
+        **own.settings,
+        "CONTAINERS_STORAGE_CONF": str(write_new(folder / "storage.conf", text)),
+        "XDG_RUNTIME_DIR": str(runtime),
+    }
+    made.own(folder)
+    podman = Podman((*trixie.enter, *own.prefix), own.env | settings, settings, own.account, lender=own)
+    yield made._replace(podman=podman)
+    # It keeps the user namespace, and with it the folder, until it is told to end.
+    with contextlib.suppress(FileNotFoundError):
+        os.kill(int((runtime / "libpod/tmp/pause.pid").read_text("ascii")), signal.SIGKILL)
 
 
 @pytest.fixture(scope="session")

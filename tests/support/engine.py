@@ -40,30 +40,42 @@ def this_machine() -> Machine:
     )
 
 
-def containers_conf(machine: Machine, *, run_id: str = "", tmp_dir: str = "") -> str:
+def containers_conf(machine: Machine, *, run_id: str = "", tmp_dir: str = "", runc: str = "") -> str:
     """The text of a containers.conf.
 
     Args:
         machine: What the machine can do.
         run_id: Written on every container as an annotation; empty for none.
         tmp_dir: Where Podman keeps what does not survive a reboot; empty for its default.
+        runc: Path of the runc that runs the containers; empty for the one it finds.
     """
     containers, engine = [], []
     if run_id:
         containers.append(f'annotations = ["{RUN_LABEL}={run_id}"]')
     if not machine.may_raise_limits:
         containers.append('default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]')
-    if machine.has_runc and not machine.cgroup_v2:
+    if machine.has_runc and not machine.cgroup_v2 and not runc:
         engine.append('runtime = "runc"')  # crun refuses cgroups that are half v1 and half v2
     if not machine.systemd:
         engine += ['cgroup_manager = "cgroupfs"', 'events_logger = "file"']
     if tmp_dir:
         engine.append(f'tmp_dir = "{tmp_dir}"')
+    if runc:
+        engine += ['runtime = "runc"', "[engine.runtimes]", f'runc = ["{runc}"]']
     return "\n".join(["[containers]", *containers, "[engine]", *engine, ""])
 
 
-def storage_conf(graph_root: str, run_root: str) -> str:
-    """The text of a storage.conf with a store of its own, for root as for other accounts."""
+def storage_conf(graph_root: str, run_root: str, *, images: str = "") -> str:
+    """The text of a storage.conf with a store of its own, for root as for other accounts.
+
+    Args:
+        graph_root: Where images and containers lie.
+        run_root: Where lies what does not survive a reboot.
+        images: Another store whose images can be used too; empty for none.
+    """
     # Where the file is named by a variable, an account that is not root takes its store from the last line only.
     lines = ["[storage]", 'driver = "overlay"', f'graphroot = "{graph_root}"', f'runroot = "{run_root}"']
-    return "\n".join([*lines, f'rootless_storage_path = "{graph_root}"', ""])
+    lines.append(f'rootless_storage_path = "{graph_root}"')
+    if images:
+        lines += ["[storage.options]", f'additionalimagestores = ["{images}"]']
+    return "\n".join([*lines, ""])

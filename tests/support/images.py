@@ -68,8 +68,7 @@ class Image(NamedTuple):
             root, tar = Path(scratch, "root"), Path(scratch, "image.tar")
             root.mkdir(mode=0o755)
             self.fill(root)
-            for junk in _JUNK:
-                shutil.rmtree(root / junk, ignore_errors=True)
+            drop_junk(root)
             _run("tar", "-C", str(root), "--sort=name", "--numeric-owner", "-cf", str(tar), ".")
             tar.chmod(0o644)
             tar.rename(self.tar())
@@ -110,17 +109,28 @@ def _none(root: Path) -> None:
     source.unlink()
 
 
-def _debian(root: Path, suite: str, *packages: str) -> None:
+def drop_junk(root: Path) -> None:
+    """Remove what no program in the tree needs."""
+    for junk in _JUNK:
+        shutil.rmtree(root / junk, ignore_errors=True)
+
+
+def debian(root: Path, suite: str, *packages: str) -> None:
+    """Install a small Debian with these packages in an empty folder.
+
+    Raises:
+        BuildError: With the last lines of what failed.
+    """
     argv = ["debootstrap", "--variant=minbase", f"--include={','.join(packages)}", suite, str(root)]
     _run(*argv, env={"DEBIAN_FRONTEND": "noninteractive"})
 
 
 def _python(root: Path) -> None:
-    _debian(root, "bullseye", "python3-minimal", "libpython3-stdlib")
+    debian(root, "bullseye", "python3-minimal", "libpython3-stdlib")
 
 
 def _torch(root: Path) -> None:
-    _debian(root, "bookworm", "python3-minimal", "libpython3-stdlib")
+    debian(root, "bookworm", "python3-minimal", "libpython3-stdlib")
     target = str(root / "usr/lib/python3/dist-packages")
     # Named by version, not by whichever Python runs this: the wheel must fit the image.
     wheel = ["--only-binary=:all:", "--python-version", "3.11", "--implementation", "cp", "--no-compile"]

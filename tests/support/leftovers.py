@@ -2,7 +2,9 @@
 
 Every process that a test starts inherits ``FETCHML_TEST_RUN`` (a private sshd sets it for its sessions), and so
 does what it detaches; every container carries the same id as an annotation. That tells our leftovers from the
-processes of another run on the same machine.
+processes of another run on the same machine. Podman hands neither to conmon nor to what that starts, and it may have
+forgotten both: conmon is known by the settings of Podman, which lie in a folder of the run, and a process in a
+container by such a folder, or one of pytest's, that is mounted there.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ import pytest
 from tests.support.engine import RUN_LABEL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 VARIABLE = "FETCHML_TEST_RUN"
 _WAIT_S = 8.0
@@ -58,15 +60,14 @@ def remove_run_folder() -> None:
         run_folder.cache_clear()
 
 
-def processes_with(variable: str, value: str) -> list[Process]:
-    """All processes that carry this variable in the environment they were started with, ours left out."""
-    wanted = f"{variable}={value}".encode()
+def _processes(wanted: Callable[[Path], bool]) -> list[Process]:
+    """All processes for whose folder in /proc *wanted* holds, ours left out."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         with contextlib.suppress(OSError):  # it ended, or belongs to another account
-            if wanted in (entry / "environ").read_bytes().split(b"\0"):
+            if wanted(entry):
                 command = (
                     (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
                 )
@@ -77,14 +78,55 @@ def processes_with(variable: str, value: str) -> list[Process]:
     ]
 
 
+def processes_with(variable: str, value: str) -> list[Process]:
+    """All processes that carry this variable in the environment they were started with, ours left out."""
+    wanted = f"{variable}={value}".encode()
+    return _processes(lambda entry: wanted in (entry / "environ").read_bytes().split(b"\0"))
+
+
+def processes_of_run(pytest_folder: Path | None = None) -> list[Process]:
+    """All processes of this run, those in containers and those that watch one too.
+
+    Args:
+        pytest_folder: Where the ``tmp_path`` of all tests lie; None for nowhere.
+    """
+    variable, folder = f"{VARIABLE}={run_id()}".encode(), f"/fetchml-{run_id()}-".encode()
+    folders = [folder]
+    if pytest_folder is not None:
+        # Mounts are named from the root of their file system, which may be below ours.
+        folders.append(f"/{'/'.join(pytest_folder.parts[-2:])}/".encode())
+
+    def wanted(entry: Path) -> bool:
+        environment = (entry / "environ").read_bytes()
+        if variable in environment.split(b"\0") or folder in environment:
+            return True
+        # Only of a container: a folder that a test has mounted on the host is mounted for every process of the machine.
+        if not _is_contained(entry):
+            return False
+        mounts = (entry / "mountinfo").read_bytes()
+        return any(folder in mounts for folder in folders)
+
+    return _processes(wanted)
+
+
+def _is_contained(entry: Path) -> bool:
+    """Whether a process lies in a table of processes below ours."""
+    lines = (entry / "status").read_bytes().splitlines()
+    return any(line.startswith(b"NSpid:") and len(line.split()) > 2 for line in lines)
+
+
 def end_processes(variable: str, value: str, grace_s: float = 3.0) -> None:
     """Ask all processes with this variable to end, and make them after *grace_s* seconds."""
+    _end(functools.partial(processes_with, variable, value), grace_s)
+
+
+def _end(find: Callable[[], list[Process]], grace_s: float = 3.0) -> None:
     for number, wait_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 5.0)):
         end = time.monotonic() + wait_s
-        for process in processes_with(variable, value):
+        for process in find():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, number)
-        while processes_with(variable, value):
+        while find():
             if time.monotonic() > end:
                 break
             time.sleep(0.05)
@@ -118,14 +160,15 @@ def our_mounts() -> list[str]:
     return [line.split()[4] for line in lines if f"fetchml-{run_id()}" in line.split()[4]]
 
 
-def leftovers(wait_s: float) -> list[str]:
+def leftovers(wait_s: float, pytest_folder: Path | None = None) -> list[str]:
     """What is left after waiting for it to go, one line each; processes are ended, the rest is removed."""
+    find = functools.partial(processes_of_run, pytest_folder)
     end = time.monotonic() + wait_s
-    while (processes := processes_with(VARIABLE, run_id())) and time.monotonic() < end:
+    while (processes := find()) and time.monotonic() < end:
         time.sleep(0.1)
     lines = [f"process {process.pid}: {process.command[:150]}" for process in processes]
     lines += _leftover_containers()
-    end_processes(VARIABLE, run_id())
+    _end(find)
     for mount in reversed(our_mounts()):
         lines.append(f"mount {mount}")
         subprocess.run(["umount", "--lazy", mount], check=False)
@@ -169,7 +212,8 @@ def pytest_sessionfinish(session) -> None:
     """Fail the run where something of it is left, after the processes that ran the tests are gone."""
     if hasattr(session.config, "workerinput"):
         return
-    lines = leftovers(float(os.environ.get("FETCHML_TEST_PATIENCE", _WAIT_S)))
+    folders = session.config._tmp_path_factory.getbasetemp()
+    lines = leftovers(float(os.environ.get("FETCHML_TEST_PATIENCE", _WAIT_S)), folders)
     session.config.stash[LEFT] = lines
     if lines and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

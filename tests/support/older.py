@@ -31,8 +31,10 @@ SHORT = {
     "FETCHML_MODEL": "5",
     "FETCHML_CASES": "150",
     "FETCHML_LAUNCH_KILLS": "3",
+    "FETCHML_PODMAN": "own",
+    "FETCHML_REDIS": "redis",
 }
-"""Sizes of the tests that repeat something: they ask whether the code works on this Python, not whether it is right."""
+"""Sizes of the tests that repeat something, and one program of each kind: they ask whether the code works on this Python, not whether it is right."""
 _TESTS = [
     "async-timeout>=5",
     "hypothesis>=6.155",

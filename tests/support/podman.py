@@ -3,8 +3,12 @@
 Fixtures (all of session scope, safe in parallel: what is built or imported is guarded by a lock and kept):
 
     containers_conf   path of the containers.conf in force; also exported as CONTAINERS_CONF
-    podman_root       ``Podman`` of the root account
+    podman_root       ``Podman`` of the root account: this machine's own
+    podman5_root      the Podman 5 of Debian trixie
     image_busybox, image_python, image_torch, image_none    the image's name, loaded in ``podman_root``
+
+A test that is marked ``each_podman`` runs once more with the Podman 5 of Debian trixie as its ``podman_root``.
+``FETCHML_PODMAN=5`` (or ``own``) names the one that all tests get.
 """
 
 from __future__ import annotations
@@ -26,7 +30,12 @@ from tests.support.require import has, is_root, missing, need
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.support.trixie import Trixie
+
 RUN_ROOT = "/run/fetchml-tests"
+VARIABLE = "FETCHML_PODMAN"
+OWN, FIVE = "own", "5"
+NAMES = {OWN: "podman", FIVE: "podman5"}
 
 
 class Podman(NamedTuple):
@@ -39,6 +48,8 @@ class Podman(NamedTuple):
     settings: dict[str, str]
     """The variables that make Podman work here; a private sshd sets them for its sessions."""
     account: str
+    lender: Podman | None = None
+    """Whose images it uses, where it has none of its own."""
 
     def run(
         self, *args: str, check: bool = True, timeout: float = 60, stdin: str | None = None
@@ -73,6 +84,8 @@ class Podman(NamedTuple):
 
         Returns: Its name. Skips the calling test (or fails it, see ``require``) where it cannot be built.
         """
+        if self.lender is not None:
+            return self.lender.load(image)
         try:
             tar = image.build()
         except images.BuildError as error:
@@ -115,24 +128,70 @@ def root_podman() -> Podman:
 
 
 @pytest.fixture(scope="session")
-def podman_environment() -> Iterator[dict[str, str]]:
-    """The variables that make the root account's Podman work here, exported; empty where there is none."""
-    if not (is_root() and has("podman")):
-        yield {}
-        return
-    settings = root_podman().settings
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in settings.items():
-            patch.setenv(name, value)
-        yield settings
+def podman5_root(trixie: Trixie) -> Podman:
+    """Rootful Podman 5, with a store of this process and the images of `root_podman`."""
+    need("root", "podman")
+    folder, own = run_folder() / "podman5", root_podman()
+    folder.mkdir(exist_ok=True)
+    runc = str(trixie.programs / "runc")
+    engine = conf_text(this_machine(), run_id=run_id(), tmp_dir=f"{folder}/libpod", runc=runc)
+    storage = storage_conf(f"{folder}/store", f"{folder}/run", images=str(cache_folder() / "store"))
+    settings = {
+        "CONTAINERS_CONF": str(write_new(folder / "containers.conf", engine)),
+        "CONTAINERS_STORAGE_CONF": str(write_new(folder / "storage.conf", storage)),
+        "PATH": trixie.path(),
+    }
+    return Podman(prefix=(), env=os.environ | settings, settings=settings, account="root", lender=own)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the mark known."""
+    config.addinivalue_line("markers", "each_podman: run with this machine's Podman and with Podman 5")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that has the mark, and uses Podman with or without root, with both."""
+    marked = metafunc.definition.get_closest_marker("each_podman") is not None
+    which = [wanted()] if VARIABLE in os.environ else [OWN, FIVE]
+    for fixture in ("podman_in_force", "rootless"):
+        if marked and fixture in metafunc.fixturenames:
+            metafunc.parametrize(fixture, which, indirect=True, ids=[NAMES[one] for one in which])
+
+
+def wanted() -> str:
+    """Which Podman a test gets that has no mark."""
+    name = os.environ.get(VARIABLE, OWN)
+    if name not in (OWN, FIVE):
+        raise pytest.UsageError(f"{VARIABLE} is {name}; known: {OWN}, {FIVE}")
+    return name
 
 
 @pytest.fixture(scope="session")
-def podman_root(podman_environment) -> Podman:
+def podman_in_force(request) -> Iterator[Podman | None]:
+    """The root account's Podman, its settings exported; None where there is none."""
+    name = getattr(request, "param", wanted())
+    if not (is_root() and has("podman")):
+        yield None
+        return
+    podman = root_podman() if name == OWN else request.getfixturevalue("podman5_root")
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in podman.settings.items():
+            patch.setenv(variable, value)
+        yield podman
+
+
+@pytest.fixture(scope="session")
+def podman_environment(podman_in_force: Podman | None) -> dict[str, str]:
+    """The variables that make the root account's Podman work here; empty where there is none."""
+    return podman_in_force.settings if podman_in_force else {}
+
+
+@pytest.fixture(scope="session")
+def podman_root(podman_in_force: Podman | None) -> Podman:
     """Rootful Podman with a store of its own; every program that a test starts uses the same."""
     need("root", "podman")
-    assert podman_environment
-    return root_podman()
+    assert podman_in_force is not None
+    return podman_in_force
 
 
 @pytest.fixture(scope="session")

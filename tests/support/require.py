@@ -93,6 +93,10 @@ def _torch() -> bool:
     return _images() and (TORCH.built() or is_required("image-torch"))
 
 
+def _trixie() -> bool:
+    return is_root() and find_program("debootstrap") is not None
+
+
 def _sshd() -> bool:
     return find_program("sshd") is not None and is_root()
 
@@ -123,6 +127,7 @@ PARTS: dict[str, Part] = {
     "strace": Part(_program("strace"), "apt-get install -y strace"),
     "tmux": Part(_program("tmux"), "apt-get install -y tmux"),
     "torch": Part(_torch, _BUILD_TORCH),
+    "trixie": Part(_trixie, "apt-get install -y debootstrap debian-archive-keyring   (and run as root)"),
 }
 
 

@@ -34,6 +34,21 @@ BESIDE = (
     "tests/cli/commands/test_config_set.py",
 )
 """Tests without a number that have a long form."""
+OTHERS: dict[str, tuple[dict[str, str], list[str]]] = {
+    "podman5": (
+        {"FETCHML_PODMAN": "5"},
+        ["tests/core/launcher", "tests/core/worker/test_runner_gpus.py", "tests/e2e"],
+    ),
+    "valkey": (
+        {"FETCHML_REDIS": "valkey"},
+        [
+            *("tests/core/queue/test_redis.py", "tests/core/queue/test_fallback.py"),
+            *("tests/core/queue/test_model.py", "tests/cli/commands/test_redis.py"),
+            *("tests/core/worker/test_redis_away.py", "tests/e2e/test_several_hosts.py"),
+        ],
+    ),
+}
+"""All that uses a program, with another one than in the short forms."""
 PATIENCE_S = 7200
 _NUMBER = re.compile(r"#(\d+):")
 
@@ -54,10 +69,11 @@ def proofs(root: Path = ROOT) -> dict[int, list[str]]:
 
 def main(wanted: list[str]) -> int:
     """Run them one number after the other, and say how each went; the exit status is 1 if one failed."""
-    tests = {f"#{number}": nodes for number, nodes in sorted(proofs().items())}
-    tests |= {path: [path] for path in BESIDE}
+    none: dict[str, str] = {}
+    tests = {f"#{number}": (none, nodes) for number, nodes in sorted(proofs().items())}
+    tests |= {path: (none, [path]) for path in BESIDE}
     failed = 0
-    for name, nodes in tests.items():
+    for name, (program, nodes) in (tests | OTHERS).items():
         if wanted and name.lstrip("#") not in wanted:
             continue
         began = time.monotonic()
@@ -72,7 +88,10 @@ def main(wanted: list[str]) -> int:
             "log_cli_level=INFO",
         ]
         done = subprocess.run(
-            [*argv, "-o", "log_cli=true", *nodes], cwd=ROOT, env={**LONG, **os.environ}, check=False
+            [*argv, "-o", "log_cli=true", *nodes],
+            cwd=ROOT,
+            env={**LONG, **os.environ, **program},
+            check=False,
         )
         failed += done.returncode != 0
         word = "holds" if done.returncode == 0 else "FAILED"

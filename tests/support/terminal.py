@@ -86,11 +86,11 @@ class Tmux:
 
 
 @pytest.fixture
-def tmux(home, ml) -> Iterator[Tmux]:
+def tmux(home, ml, podman_environment) -> Iterator[Tmux]:
     """A terminal with the same home folder and environment as the ``ml`` fixture; not started yet."""
     need("tmux")
     # The path of a socket may have 107 bytes at most, so it is not below tmp_path.
     terminal = Tmux(run_folder() / f"tmux-{uuid.uuid4().hex[:8]}", ml.cwd, ml.env)
-    assert client_environment(home, {}).items() <= terminal.env.items()
+    assert client_environment(home, podman_environment).items() <= terminal.env.items()
     yield terminal
     terminal.end()

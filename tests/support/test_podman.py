@@ -1,12 +1,14 @@
 """The test machine's Podman does what the tests build on."""
 
+import os
+import signal
 import uuid
 
 import pytest
 
 from tests.support.cache import cache_folder
 from tests.support.engine import Machine, containers_conf
-from tests.support.leftovers import VARIABLE, our_containers
+from tests.support.leftovers import VARIABLE, our_containers, processes_of_run
 
 
 def test_settings_are_only_those_needed():
@@ -28,6 +30,7 @@ def test_settings_of_a_container_without_systemd():
     assert "default_ulimits" in text
 
 
+@pytest.mark.each_podman
 def test_busybox_runs(podman_root, image_busybox):
     """The busybox image has a shell."""
     done = podman_root.run(
@@ -67,6 +70,22 @@ def test_torch_image_computes(podman_root, image_torch):
     assert done.stdout == "12\n"
 
 
+@pytest.mark.parametrize("account", ["root", "rootless"])
+def test_podman_5_is_another_with_a_store_of_its_own(request, account):
+    """Both are called by the same name; what one keeps the other does not know."""
+    own = request.getfixturevalue("podman_root" if account == "root" else "rootless")
+    five = request.getfixturevalue("podman5_root" if account == "root" else "rootless5")
+    stores = []
+    for podman in (getattr(own, "podman", own), getattr(five, "podman", five)):
+        version, store = podman.run(
+            "info", "--format", "{{.Version.Version}} {{.Store.GraphRoot}}"
+        ).stdout.split()
+        stores.append(store)
+
+    assert version.startswith("5.")
+    assert stores[0] != stores[1]
+
+
 def test_failure_shows_what_podman_said(podman_root):
     """A podman command that fails raises with its own words."""
     with pytest.raises(AssertionError, match="no such container"):
@@ -90,3 +109,27 @@ def test_left_containers_are_found_and_no_others(podman_root, image_busybox, mon
         assert name not in our_containers(["podman"], podman_root.env)
     finally:
         podman_root.run("rm", "--force", name)
+
+
+@pytest.mark.parametrize("conmon_lives", [True, False])
+def test_what_a_killed_podman_leaves_is_found(
+    podman_root, image_busybox, tmp_path, tmp_path_factory, conmon_lives
+):
+    """A conmon whose container never began, and a runc init without conmon, are this run's, and no other's."""
+    name = f"orphan-{uuid.uuid4().hex[:8]}"
+    options = ("--pull=never", "--network=none", f"--name={name}", f"--volume={tmp_path}:/mine:ro")
+    podman_root.run("create", *options, image_busybox, "true")
+    try:
+        podman_root.run("init", name)
+        form = "--format={{.State.ConmonPid}} {{.State.Pid}}"
+        conmon, init = map(int, podman_root.run("inspect", form, name).stdout.split())
+        if not conmon_lives:
+            os.kill(conmon, signal.SIGKILL)
+        found = {process.pid: process.command for process in processes_of_run(tmp_path_factory.getbasetemp())}
+        assert (conmon in found) is conmon_lives
+        assert found[init].endswith("runc init")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(VARIABLE, "another-run")
+            assert not {process.pid for process in processes_of_run(tmp_path / "other")} & {conmon, init}
+    finally:
+        podman_root.run("rm", "--force", "--time=0", name)

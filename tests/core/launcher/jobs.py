@@ -101,6 +101,7 @@ class Contract:
             attempt.clean()
             assert not launcher.alive(attempt.launched)
 
+    @pytest.mark.each_podman
     @pytest.mark.parametrize("code", [0, 3])
     def test_exit_code(self, start, code):
         """The record has the job's exit code."""
@@ -137,6 +138,7 @@ class Contract:
         assert gap.dropped > 0
         assert log_end(attempt.spec.control) == record.log_bytes
 
+    @pytest.mark.each_podman
     def test_stop(self, start):
         """SIGTERM reaches the job, which finds the reason in its stop file and has the last word."""
         attempt = start(
@@ -150,6 +152,7 @@ class Contract:
         assert record.code == 5
         assert attempt.output().endswith("cancelled by alice\n")
 
+    @pytest.mark.each_podman
     def test_kill(self, start):
         """A job that ignores SIGTERM is killed, with its children, and that is what the record says."""
         line = "trap '' TERM; (trap '' TERM; echo child; sleep 60) & echo ready; while :; do sleep 1; done"
@@ -172,6 +175,7 @@ class Contract:
         assert record.ended - record.started < 10
         assert not processes_with(attempt)
 
+    @pytest.mark.each_podman
     def test_nothing_runs_before_the_go(self, start):
         """Without a go nothing of the job runs, and there is no record."""
         attempt = start("echo ran; echo ran >$FETCHML_RESULTS/ran")
@@ -197,6 +201,7 @@ class Contract:
         with pytest.raises(HostError, match="init-gone"):
             attempt.go()
 
+    @pytest.mark.each_podman
     def test_init_killed(self, start):
         """An init that is killed leaves no record and no process of the job."""
         attempt = start("echo ready; sleep 60").go()
@@ -209,6 +214,7 @@ class Contract:
         assert attempt.launcher.record(attempt.spec.folder, 2) is None
         assert not processes_with(attempt)
 
+    @pytest.mark.each_podman
     def test_environment_is_complete(self, start):
         """The job sees exactly the promised variables, whatever characters are in them."""
         value = 'it\'s "quoted" $HOME `id` \\ é\nsecond line'
@@ -221,6 +227,7 @@ class Contract:
         assert names - {"PWD", "SHLVL", "_", "OLDPWD"} == PROMISED | {"LEARNING_RATE", "EMPTY"}
         assert {"FETCHML_JOB_ID=7", "FETCHML_ATTEMPT=2", "LANG=C.UTF-8"} <= set(attempt.output().splitlines())
 
+    @pytest.mark.each_podman
     def test_private_results_are_handed_back(self, start):
         """Files of mode 0600 in folders of mode 0700 can be read and removed by the account afterwards."""
         line = "umask 077; mkdir $FETCHML_RESULTS/deep; echo 42 >$FETCHML_RESULTS/deep/model; ln -s /etc/passwd $FETCHML_RESULTS/link"

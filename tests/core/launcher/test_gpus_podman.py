@@ -52,6 +52,7 @@ def refused(launcher, podman_root, tmp_path):
     return refused
 
 
+@pytest.mark.each_podman
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_job_gets_its_gpus_and_no_other(run, image_python, tmp_path, number):
     """#26: of three cards a job gets those it was given; its record says which, and that CUDA was asked."""
@@ -124,6 +125,7 @@ def test_a_library_that_is_none(refused, image_python, tmp_path):
     assert "libcuda.so.1 cannot be loaded" in error.context
 
 
+<<<<<<< HEAD
 @pytest.mark.parametrize("gone", ["library", "node"])
 def test_a_specification_that_names_what_is_gone(refused, image_python, tmp_path, gone):
     """#26: after an update of the driver, or with another card in the slot: the line that makes a new one is told."""
@@ -136,6 +138,9 @@ def test_a_specification_that_names_what_is_gone(refused, image_python, tmp_path
     assert str(library if gone == "library" else node) in error.context
 
 
+=======
+@pytest.mark.each_podman
+>>>>>>> podman5
 @pytest.mark.parametrize("image", ["image_python", "image_busybox"])
 def test_a_card_that_does_not_open(refused, request, image, tmp_path):
     """#26: a device file without a driver behind it is named, by the init and by its shell twin."""
@@ -149,6 +154,7 @@ def test_a_card_that_does_not_open(refused, request, image, tmp_path):
     assert "/dev/nvidia0" not in error.context
 
 
+@pytest.mark.each_podman
 @pytest.mark.parametrize("count", [1, 3])
 def test_rootless(rootless, rootless_python, count):
     """Without root the same: a GPU that CUDA sees reaches the job, one that it does not see stops it."""
@@ -176,6 +182,7 @@ def test_rootless(rootless, rootless_python, count):
         shutil.rmtree(base)
 
 
+@pytest.mark.each_podman
 def test_no_cdi_specification(refused, image_python):
     """#26: a card that Podman knows nothing of gives the line that makes it known."""
     gpu = f"GPU-{uuid.uuid4()}"

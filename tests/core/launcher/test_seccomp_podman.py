@@ -99,6 +99,7 @@ def verdicts(arguments: dict[str, str], *starts: str) -> set[str]:
     return found
 
 
+@pytest.mark.each_podman
 def test_every_call_is_answered_as_reviewed(calls):
     """#20: the whole map of calls 0 to 480 equals the reviewed one."""
     if os.environ.get("FETCHML_UPDATE_GOLDEN"):

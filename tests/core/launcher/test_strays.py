@@ -132,6 +132,7 @@ def kill_a_start(launcher: PodmanLauncher, env: dict[str, str], spec: LaunchSpec
     process.wait()
 
 
+@pytest.mark.each_podman
 @pytest.mark.parametrize("seed", range(3))
 def test_a_killed_start_leaves_nothing(podman_root, image_python, tmp_path, seed):
     """Whenever ``podman run`` is killed: after the clean-up by name no process is left, and the name is free."""
@@ -149,6 +150,7 @@ def test_a_killed_start_leaves_nothing(podman_root, image_python, tmp_path, seed
     poll_until(lambda: launcher.leftovers(tmp_path / "jobs") == [], "conmon ends by itself")
 
 
+@pytest.mark.each_podman
 @pytest.mark.parametrize("seconds", [0.0, 0.05])
 def test_rootless(rootless, rootless_python, seconds):
     """Without root the same, by the account itself."""

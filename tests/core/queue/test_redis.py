@@ -45,6 +45,7 @@ def store(redis_url):
         yield client
 
 
+@pytest.mark.each_redis
 class TestRedis(QueueContract):
     """The contract."""
 
@@ -67,6 +68,7 @@ def is_readable(watch, seconds=10.0):
     return bool(select.select([watch], [], [], seconds)[0])
 
 
+@pytest.mark.each_redis
 def test_a_killed_server_has_what_it_acknowledged(redis_server):
     """Killed in the middle of its work and started again, it has every job that a process was told of."""
     server = redis_server()
@@ -146,6 +148,7 @@ def test_a_wrong_password_is_said_at_once(redis_server, password):
     assert reach(f"redis://:s3cret@{server.host}:{server.port}/0").revision() == 0
 
 
+@pytest.mark.each_redis
 def test_a_full_server_is_said(redis_server):
     """What Redis refuses stands in the error, and the queue goes on when there is room."""
     server = redis_server("--maxmemory", "3mb")
@@ -211,6 +214,7 @@ def tls_server(redis_server, certificates):
     return make
 
 
+@pytest.mark.each_redis
 def test_tls(tls_server, certificates):
     """With the CA at hand the queue works over TLS, its news too."""
     queue = reach(f"{tls_server('good')}?ssl_ca_certs={certificates / 'ca.pem'}")
@@ -468,6 +472,7 @@ def test_a_line_is_known_whole_after_many_changes(open_queue):
     assert [job.id for job in offered] == list(range(2, 1202))
 
 
+@pytest.mark.each_redis
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -73,6 +73,7 @@ def serving(podman_root, image_python, tmp_path):
     made.end()
 
 
+@pytest.mark.each_podman
 def test_kills_during_launches(serving, podman_root):
     """#11: whatever is killed, afterwards no conmon, no runc init and no name is left, and nothing ran twice."""
     seed = int(time.time())
