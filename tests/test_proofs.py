@@ -10,16 +10,15 @@ import pytest
 from tests.support.soak import proofs
 
 ROOT = Path(__file__).resolve().parents[1]
-WANTED = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 14, 15, 16, 18, 19, 26})
+WANTED = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 14, 15, 16, 17, 18, 19, 26})
 NOT_YET = {
     12: "a conmon that dies",
     13: "a job over its memory limit",
-    17: "the grace of a stop",
     24: "the sandbox, seen from inside",
     25: "ways out of the sandbox",
 }
 """Of the worker and the launcher."""
-OF_ENGINES = WANTED - {11, 15, 16, 18, 19, 26}
+OF_ENGINES = WANTED - {11, 15, 16, 17, 18, 19, 26}
 ENGINES = ("native", "sqlite", "filesystem")
 
 

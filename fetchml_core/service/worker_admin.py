@@ -40,6 +40,7 @@ from .workers import (
 
 ACTION = "worker:admin"
 MAX_REASON = 500
+_DONE = {"drain": "drained", "stop": "stopped"}
 _LOOK_S = 0.2
 _HELD = Filter(states=ACTIVE)
 
@@ -136,7 +137,7 @@ def _end_jobs(context: Context, drained: Drain, verb: str, *, cancel: bool) -> S
     To be called again while the worker ends: it may have claimed one in the moment of the drain.
     """
     host, running = context.host, _held(context.host)
-    reason = f"the worker is to {verb}" + (f": {drained.reason}" if drained.reason else "")
+    reason = f"the worker was {_DONE[verb]}" + (f": {drained.reason}" if drained.reason else "")
     for job in running if cancel else ():
         if job.stop is None:
             context.change("jobs:update", owner=job.user, about=f"cancel job {job.id}")
