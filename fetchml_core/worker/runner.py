@@ -161,7 +161,7 @@ class Runner(threading.Thread):
         except FetchError as error:
             return self._not_started(error)
         except OSError as error:
-            return self._not_started(explain_os_error(error, "start the job"))
+            return self._not_started(explain_os_error(error, "start the job", self._places.folder))
 
     def _not_started(self, error: FetchError) -> Outcome:
         self.trouble = True
