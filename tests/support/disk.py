@@ -43,6 +43,7 @@ def small_filesystem() -> Iterator[Callable[..., Path]]:
     for folder in reversed(mounted):
         # Lazily: a process that a failed test left in it must not keep the mount.
         subprocess.run(["umount", "--lazy", str(folder)], check=True, capture_output=True)
+    for folder in set(mounted):
         folder.rmdir()
 
 
