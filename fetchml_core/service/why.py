@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from fetchml_core.jobs.job import Job
+from fetchml_core.jobs.states import State
 from fetchml_core.queue.base import UNFINISHED
-from fetchml_core.wire.messages import WhyReply, WhyRequest, WorkerInfo
+from fetchml_core.wire.messages import Blocker, WhyReply, WhyRequest, WorkerInfo
 
 from .blockers import Situation, Standing, on_one_line, standings
 from .capacity import capacity_of
@@ -14,6 +15,9 @@ from .context import Context
 from .heal import heal
 from .host import Host
 from .select import select_one
+
+_UNKNOWN = Standing(blockers=(Blocker("worker", "not known while the worker file has errors"),))
+"""What a job may have here, and so what it waits for, stands in that file."""
 
 
 def run(context: Context, request: WhyRequest) -> WhyReply:
@@ -53,6 +57,8 @@ def _standings(
 ) -> dict[int, Standing]:
     if not any(job.id in wanted for job in jobs):
         return {}  # no need to look at the hardware
+    if host.broken is not None:
+        return {job.id: _UNKNOWN for job in jobs if job.id in wanted and job.state is State.QUEUED}
     pause = host.queue.paused()
     here = Situation(capacity_of(host), worker, host.clock.now(), pause, host.queue.home)
     return standings(jobs, wanted, here)

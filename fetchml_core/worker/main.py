@@ -148,6 +148,7 @@ def _write_record(
         pid=os.getpid(),
         worker_id=worker_id,
         queue=str(host.queue_path),
+        queue_type=host.queue_type,
         data=str(host.data.folder),
         config=str(host.worker_file or ""),
         launcher=launcher,
