@@ -186,6 +186,20 @@ def test_stop_with_cancel_ends_the_jobs_first(host):
     assert not worker_alive(host.host)
 
 
+@pytest.mark.parametrize("cancel", [False, True])
+def test_stop_tells_what_stays_queued(host, cancel):
+    """Jobs that wait have no worker afterwards; where the host is drained they wait for the end of that."""
+    submit(host)
+    submit(host)
+    until_ready(host, 2)
+    submit(host)
+    first = host.ask("worker-stop", WorkerStopRequest(cancel))
+    host.ask("worker-drain", WorkerDrainRequest())
+    second = host.ask("worker-stop", WorkerStopRequest(cancel))
+
+    assert [(reply.queued, reply.drained) for reply in (first, second)] == [(1, False), (1, True)]
+
+
 def test_a_job_submitted_while_the_others_are_cancelled_gets_a_worker(host):
     """Stopping takes its time; who submits meanwhile need not look again."""
     submit(host, STUBBORN)
