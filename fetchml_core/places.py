@@ -18,6 +18,9 @@ What a queue keeps in its folder stands in its module.
 
 from __future__ import annotations
 
+import importlib.util
+import shlex
+import sys
 from pathlib import Path
 
 from attrs import frozen
@@ -25,6 +28,14 @@ from attrs import frozen
 from .fsio import make_folder
 
 EMBEDDED_BASE = "~/.ml/local"
+
+
+def worker_command() -> str:
+    """Return what is typed here to run the worker: a host that was only sent the archive has no ``fetchml-worker``."""
+    if importlib.util.find_spec("fetchml_cli") is not None:  # installed with it
+        return "fetchml-worker"
+    root = str(Path(__file__).parent.parent)
+    return f"PYTHONPATH={shlex.quote(root)} {shlex.quote(sys.executable)} -m fetchml_core.worker.main"
 
 
 @frozen

@@ -22,6 +22,7 @@ from fetchml_core.fsio import replace_file, try_lock
 from fetchml_core.hardware.detect import detect, lasting
 from fetchml_core.hardware.inventory import Inventory
 from fetchml_core.launcher.evidence import read_stat
+from fetchml_core.places import worker_command
 from fetchml_core.service.host import Host, open_host
 from fetchml_core.service.own_log import start_logging, worker_logging
 from fetchml_core.service.workers import WorkerRecord, stop_worker
@@ -130,7 +131,7 @@ def _take_lock(host: Host) -> int:
         "worker-runs-already",
         "a worker serves this base already",
         context=str(host.base.folder),
-        hint=f"fetchml-worker stop --base {host.base.folder}",
+        hint=f"{worker_command()} stop --base {host.base.folder}",
     )
 
 
