@@ -18,6 +18,8 @@ What a queue keeps in its folder stands in its module.
 
 from __future__ import annotations
 
+import importlib.util
+import shlex
 import sys
 from pathlib import Path
 
@@ -35,6 +37,14 @@ def own_command(module: str, *arguments: str) -> list[str]:
     root = str(Path(fetchml_core.__file__).parent.parent)
     code = f"import sys; sys.path.insert(0, sys.argv.pop(1)); from {module} import main; sys.exit(main(sys.argv[1:]))"
     return [sys.executable, "-s", "-c", code, root, *arguments]
+
+
+def worker_command() -> str:
+    """Return what is typed here to run the worker: a host that was only sent the archive has no ``fetchml-worker``."""
+    if importlib.util.find_spec("fetchml_cli") is not None:  # installed with it
+        return "fetchml-worker"
+    root = str(Path(__file__).parent.parent)
+    return f"PYTHONPATH={shlex.quote(root)} {shlex.quote(sys.executable)} -m fetchml_core.worker.main"
 
 
 @frozen

@@ -191,5 +191,10 @@ def end_lines(job: Job) -> list[str]:
     if job.outcome and job.outcome.hint:
         lines.append(f"  hint  {job.outcome.hint}")
     if job.outcome and job.outcome.log_dropped:
-        lines.append(f"  note  {job.outcome.log_dropped} bytes in the middle of its log were dropped")
+        dropped, problem = job.outcome.log_dropped, job.outcome.log_problem
+        lines.append(
+            f"  note  {dropped} bytes of its log were dropped ({problem})"
+            if problem
+            else f"  note  {dropped} bytes in the middle of its log were dropped"
+        )
     return lines

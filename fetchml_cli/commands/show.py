@@ -144,7 +144,8 @@ def _ended(outcome: Outcome) -> Rows:
     yield (
         "  log",
         f"{outcome.log_bytes} bytes"
-        + (f", {outcome.log_dropped} of them dropped" if outcome.log_dropped else ""),
+        + (f", {outcome.log_dropped} of them dropped" if outcome.log_dropped else "")
+        + (f" ({outcome.log_problem})" if outcome.log_problem else ""),
     )
     if outcome.max_rss:
         yield "  memory", f"{format_size(outcome.max_rss)} at most, of its largest process"

@@ -194,6 +194,7 @@ def outcome_fields(outcome: Outcome) -> dict[str, Any]:
         "out_of_memory": outcome.oom,
         "log_bytes": outcome.log_bytes,
         "log_dropped": outcome.log_dropped,
+        "log_problem": outcome.log_problem or None,
         "max_rss": outcome.max_rss,
         "written_outside": list(outcome.written_outside),
         "hint": outcome.hint,

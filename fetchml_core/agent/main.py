@@ -20,11 +20,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 import fetchml_core
 from fetchml_core.clock import Clock
+from fetchml_core.config.findings import InvalidConfigError
 from fetchml_core.errors import BugError, FetchError, UnreachableError, explain_os_error
 from fetchml_core.permission.policy import Identity
 from fetchml_core.service.host import Host, open_host
 from fetchml_core.service.own_log import start_logging
 from fetchml_core.service.perform import perform
+from fetchml_core.service.reading import broken_note, open_to_read
 from fetchml_core.wire.frame import MAGIC
 from fetchml_core.wire.messages import OLDEST_PROTOCOL, PROTOCOL, Call, Hello, Welcome
 from fetchml_core.wire.session import Data, Event, ServerSession, send, send_data
@@ -171,7 +173,10 @@ def _converse(talk: Conversation, base: Path, embedded: bool, environ: Mapping[s
             f"the host speaks protocol {OLDEST_PROTOCOL} to {PROTOCOL}, you {hello.oldest} to {hello.protocol}",
             hint="update FetchML on the older side",
         )
-    host = open_host(base, environ, Clock(), embedded=embedded)
+    try:
+        host = open_host(base, environ, Clock(), embedded=embedded)
+    except InvalidConfigError as error:
+        host = open_to_read(base, environ, Clock(), error)
     log = start_logging(host.server.logging, base, "agent")
     try:
         identity = host.identify(hello.key)
@@ -190,7 +195,7 @@ def _converse(talk: Conversation, base: Path, embedded: bool, environ: Mapping[s
                 admin=identity.admin,
                 auth=host.server.auth.enabled,
                 train_script=host.worker.train_script,
-                notes=notes,
+                notes=(*notes, *broken_note(host)),
             )
         )
     )

@@ -60,7 +60,7 @@ class AuditLog:
             if new:
                 sync_folder(self._path.parent)
         except OSError as error:
-            raise explain_os_error(error, "write the audit log") from None
+            raise explain_os_error(error, "write the audit log", self._path) from None
 
     def _write(self, fd: int, facts: dict[str, Any]) -> None:
         """Chain *facts* to the last whole record and write them at the end."""

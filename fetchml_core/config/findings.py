@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 from attrs import frozen
 
 from fetchml_core.errors import ConfigError
+from fetchml_core.places import worker_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -190,7 +191,9 @@ def invalid(
     lines = list(shown)
     first, rest = lines[0], lines[1:3]
     file = show_path(first.file)
-    command = f"fetchml-worker run --config {file} --validate" if of_worker else f"ml config validate {file}"
+    command = (
+        f"{worker_command()} run --config {file} --validate" if of_worker else f"ml config validate {file}"
+    )
     if len(lines) > 1:
         hint = f"{command} shows all {len(lines)} problems"
     elif first.code in _NOT_READ or not first.line:

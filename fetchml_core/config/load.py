@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import evolve, frozen
 
-from .findings import Finding, Key, Place, Report, errors_of, invalid, show_path
+from .findings import MAX_FINDINGS, Finding, Key, Place, Report, errors_of, invalid, show_path
 from .kinds import api_kind, profile_kind, worker_kind
 from .node import Node
 from .option import fields_of
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .worker import WorkerConfig
 
 T = TypeVar("T")
+_REDIS = ("redis_url", "redis_addr", "redis_password", "redis_db")
 #: Of a file of garbage; looking for advice on each one takes time.
 MOST_OF_A_RULE = 10_000
 
@@ -74,6 +75,27 @@ def load_worker(path: Path | None, environ: Mapping[str, str]) -> Loaded[WorkerC
         InvalidConfigError: ``config-invalid``.
     """
     return _load(path, environ, worker_kind())
+
+
+def load_places(path: Path | None, environ: Mapping[str, str]) -> WorkerConfig | None:
+    """Return of a worker file with errors what it says about where queue and data lie; the rest may be a default.
+
+    Returns: None where an error is about that, or hides it: one in the form of the file, or an unknown key.
+    """
+    from .worker import WorkerConfig
+
+    kind = worker_kind()
+    sure = fields_of(WorkerConfig).keys() - {"base_path", "queue", *_REDIS}
+    errors = errors_of(check(path, environ, kind)[1])
+    if (
+        path is None
+        or len(errors) >= MAX_FINDINGS
+        or any(one.key.split(".")[0] not in sure for one in errors)
+    ):
+        return None
+    report = Report(str(path))
+    root = parse(read_source(path).text, report, toml=is_toml(path, kind))
+    return Structure(report, environ, lambda _: "").record(WorkerConfig, root)
 
 
 def load_profile(path: Path | None, environ: Mapping[str, str]) -> Loaded[Profile]:

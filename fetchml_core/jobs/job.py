@@ -117,7 +117,8 @@ class Outcome:
         code: Exit code of the job, None if it had none.
         signal: Signal that ended it, None if none did.
         oom: The kernel killed it for memory.
-        log_bytes: What the job printed, in bytes, and *log_dropped* how much of it the cap cut.
+        log_bytes: What the job printed, in bytes, and *log_dropped* how much of it was not kept.
+        log_problem: Why some of it could not be written, and where; empty where the cap alone cut it.
         written_outside: Files written elsewhere than in the results folder, which are gone.
         hint: What to do next.
         error: Code of the error that kept it from starting.
@@ -137,6 +138,7 @@ class Outcome:
     hint: str = ""
     error: str = ""
     gpus: tuple[str, ...] = ()
+    log_problem: str = ""
 
 
 @frozen

@@ -59,7 +59,7 @@ def prepare(spec: LaunchSpec, view: JobView, environment: dict[str, str], given:
             with contextlib.suppress(FileExistsError):
                 os.mkfifo(spec.control / name, 0o600)
     except OSError as error:
-        raise explain_os_error(error, "prepare the job's control folder") from error
+        raise explain_os_error(error, "prepare the job's control folder", spec.control) from error
 
 
 def shell_spec(spec: LaunchSpec, view: JobView, environment: dict[str, str], given: Grant = _NO_GPUS) -> str:

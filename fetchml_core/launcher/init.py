@@ -17,7 +17,7 @@ folder, shared with the worker. Formats, all in that folder:
                               Parts grow to an eighth of log_limit; the newest four are kept, so a gap between
                               two files is exactly what was dropped
     exit.json     init        version, attempt, code or signal, started, ended, oom, log_bytes, log_dropped,
-                              max_rss, error; durable, and the last thing the init does
+                              log_problem, max_rss, error; durable, and the last thing the init does
 
 Invariants: nothing of the job runs before the go. When exit.json exists, no process of the job is left (what
 could not be killed is named in `error`). SIGTERM and SIGINT are passed on to the job's process group, SIGQUIT
@@ -51,6 +51,7 @@ class Log:
         self.folder = folder
         self.total = 0
         self.dropped = 0
+        self.problem = ""  # why output could not be written, the first time
         self.parts = []  # of the later output: [offset, length]
         self.part_size = max(1, limit // 8)
         self.room = max(1, limit // 2)  # left in the current file
@@ -68,7 +69,8 @@ class Log:
             piece = view[: self.room]
             try:
                 done = os.write(self.fd, piece) if self.fd >= 0 else 0
-            except OSError:  # the disk is full: this output is lost, the job goes on
+            except OSError as error:  # the disk is full: this output is lost, the job goes on
+                self.problem = self.problem or error.strerror
                 done = 0
             if not done:
                 self._close()
@@ -93,7 +95,8 @@ class Log:
             self.dropped += length
         try:
             self.fd = self._create("log.%d" % self.total)
-        except OSError:
+        except OSError as error:
+            self.problem = self.problem or error.strerror
             return
         self.room = self.part_size
         self.parts.append([self.total, 0])
@@ -426,6 +429,7 @@ class Init:
             oom=None if oom_before is None or oom_after is None else oom_after > oom_before,
             log_bytes=self.log.total,
             log_dropped=self.log.dropped,
+            log_problem=self.log.problem,
             max_rss=max_rss(),
         )
         return record

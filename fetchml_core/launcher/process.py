@@ -88,7 +88,7 @@ class ProcessLauncher(ByInit):
         try:
             make_folder(Path(view.home))
         except OSError as error:
-            raise explain_os_error(error, "launch the job") from error
+            raise explain_os_error(error, "launch the job", spec.folder) from error
         pid = self._forks.start(spec.control)
         if pid is None:
             raise _failed(spec)

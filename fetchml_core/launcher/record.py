@@ -35,6 +35,7 @@ class ExitRecord:
         oom: Whether the kernel killed something of the job for want of memory; None where that cannot be known.
         log_bytes: How much the job printed.
         log_dropped: How much of that was not kept.
+        log_problem: Why some of it could not be written, as on a full disk; empty where the cap alone dropped it.
         max_rss: Largest memory of one process, in bytes; None where that cannot be known.
         error: Why the job could not be started, or what was left of it; empty otherwise.
     """
@@ -47,6 +48,7 @@ class ExitRecord:
     oom: bool | None = None
     log_bytes: int = 0
     log_dropped: int = 0
+    log_problem: str = ""
     max_rss: int | None = None
     error: str = ""
 
@@ -70,8 +72,11 @@ def read_record(control: Path, attempt: int) -> ExitRecord | None:
     problem = _problem(record, attempt)
     if problem:
         raise HostError("damaged-record", f"the exit record {problem}", context=str(path))
-    clean = "".join(char if char.isprintable() else "?" for char in record.error[:300])
-    return evolve(record, error=clean)
+    return evolve(record, error=_clean(record.error), log_problem=_clean(record.log_problem))
+
+
+def _clean(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text[:300])
 
 
 def _problem(record: ExitRecord, attempt: int) -> str:

@@ -34,7 +34,7 @@ def find_home(data: Path, machine: str) -> str:
                 write_durably(path, text.encode("ascii") + b"\n")
             found = read_json(path)
     except OSError as error:
-        raise explain_os_error(error, "read the name of this host") from None
+        raise explain_os_error(error, "read the name of this host", path) from None
     if not isinstance(found, dict) or not isinstance(found.get("home"), str):
         raise HostError(
             "damaged-file",

@@ -90,7 +90,7 @@ def check_place(folder: Path, *, mounts: Path = MOUNTS) -> None:
             text = ""
         real = os.path.realpath(place)
     except OSError as error:
-        raise explain_os_error(error, "look at the queue's folder") from None
+        raise explain_os_error(error, "look at the queue's folder", folder) from None
     device = f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
     mount = mount_of(real, device, parse_mounts(text))
     if mount is not None and mount.kind in NETWORK:

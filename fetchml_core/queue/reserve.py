@@ -41,7 +41,7 @@ class Reserve:
             with locked(self._folder / "reserve.lock"):
                 yield
         except OSError as error:
-            raise explain_os_error(error, "write to the queue") from None
+            raise explain_os_error(error, "write to the queue", self._folder) from None
 
     def left(self) -> int:
         """Return how many ids are free."""

@@ -10,7 +10,7 @@ from fetchml_core.wire.messages import WorkerInfo
 
 from .drain import read_drain
 from .host import Host
-from .workers import heal_worker
+from .workers import heal_worker, without_start
 
 
 def wants_worker(job: Job, home: str, *, claims: bool) -> bool:
@@ -25,5 +25,7 @@ def may_claim(host: Host) -> bool:
 
 def heal(host: Host, jobs: Iterable[Job]) -> WorkerInfo:
     """Return what is known of the worker; where one of *jobs* wants it and it has died, start it again."""
+    if host.broken is not None:
+        return without_start(host, host.broken)
     claims = may_claim(host)
     return heal_worker(host, [job for job in jobs if wants_worker(job, host.queue.home, claims=claims)])

@@ -5,15 +5,16 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from attrs import field, frozen
 
 from fetchml_core.audit.log import AuditLog
 from fetchml_core.clock import Clock
 from fetchml_core.config.find import find_server_file, find_worker_file
-from fetchml_core.config.findings import Finding
-from fetchml_core.config.load import load_server, load_worker, require_startable
-from fetchml_core.config.resolve import audit_file, data_root, resolve_queue
+from fetchml_core.config.findings import Finding, InvalidConfigError
+from fetchml_core.config.load import Loaded, load_server, load_worker, require_startable
+from fetchml_core.config.resolve import QueueChoice, audit_file, data_root, resolve_queue
 from fetchml_core.config.server import ServerConfig
 from fetchml_core.config.worker import WorkerConfig
 from fetchml_core.errors import FetchError
@@ -38,6 +39,9 @@ class Host:
         queue_path: Where it lies, for records and messages: a path, or a URL without its password.
         embedded: No host was configured: this is the user's own machine.
         findings: What is to be said about the two files, although they can be used.
+        queue_type: What kind of queue it is.
+        broken: What is wrong with the worker file. The host can be read then, and its jobs be ended: where queue and
+            data lie is known for sure, and nothing else of *worker* counts.
     """
 
     base: Base
@@ -51,6 +55,8 @@ class Host:
     environ: Mapping[str, str] = field(repr=False)
     embedded: bool = False
     findings: tuple[Finding, ...] = ()
+    queue_type: str = "native"
+    broken: InvalidConfigError | None = None
 
     @property
     def audit(self) -> AuditLog | None:
@@ -93,23 +99,50 @@ def open_host(
     Raises:
         ConfigError: a file is invalid, misnamed or disagrees with the other; nobody gets in then.
     """
-    places = Base(base)
-    places.make()
-    server = require_startable(load_server(find_server_file(base, environ), environ))
     worker_path = find_worker_file(base, worker_file)
+    server = server_of(base, environ)
     worker = load_worker(worker_path, environ)
     choice, data = resolve_queue(server, worker, base), data_root(worker, base)
-    home = find_home(data, socket.gethostname()) if choice.type == "redis" else ""
-    return Host(
-        base=places,
-        data=Data(data),
-        server=server.config,
+    return make_host(
+        base,
+        environ,
+        clock,
+        server=server,
         worker=worker.config,
         worker_file=worker_path,
-        queue=open_chosen(choice, clock, home=home),
-        queue_path=choice.label,
-        clock=clock,
-        environ=environ,
+        choice=choice,
+        data=data,
         embedded=embedded and worker_path is None,
         findings=(*server.findings, *worker.findings),
+    )
+
+
+def server_of(base: Path, environ: Mapping[str, str]) -> Loaded[ServerConfig]:
+    """Return the api file of *base*, which is made if missing; raise ConfigError if no door may start with it."""
+    Base(base).make()
+    return require_startable(load_server(find_server_file(base, environ), environ))
+
+
+def make_host(
+    base: Path,
+    environ: Mapping[str, str],
+    clock: Clock,
+    *,
+    server: Loaded[ServerConfig],
+    choice: QueueChoice,
+    data: Path,
+    **known: Any,
+) -> Host:
+    """Return the host whose files say that; *known* are further fields of it."""
+    home = find_home(data, socket.gethostname()) if choice.type == "redis" else ""
+    return Host(
+        base=Base(base),
+        data=Data(data),
+        server=server.config,
+        queue=open_chosen(choice, clock, home=home),
+        queue_path=choice.label,
+        queue_type=choice.type,
+        clock=clock,
+        environ=environ,
+        **known,
     )

@@ -45,6 +45,7 @@ def run(context: Context, request: LogsRequest) -> LogsReply:
             more = follower.send(job)
             if job.state.final or not request.follow:
                 if not more:
+                    follower.tell_rest(job)
                     return follower.reply(job)
             elif not more and news.gone(POLL_S if job.state.active else NEWS_S):
                 return follower.reply(job)
@@ -102,6 +103,13 @@ class _Follower:
         self._context.talk.data(chunk.data)
         self._offset = chunk.next
         return True
+
+    def tell_rest(self, job: Job) -> None:
+        """Say what is missing at the end of a job's log: a disk that stayed full took no more of it."""
+        missing = job.outcome.log_bytes - self._offset if job.outcome and job.state.final else 0
+        if job.attempt is not None and job.attempt.number == self._attempt and missing > 0:
+            self._offset += missing
+            self._context.talk.item(JobNews(job, dropped=missing, log_at=self._offset))
 
     def _open(self, attempt: int, control: Path) -> None:
         """Go to the newest attempt: to the offset where it is the one meant, to the tail where it is the first met."""

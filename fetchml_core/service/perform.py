@@ -40,25 +40,26 @@ from .host import Host
 
 @frozen
 class UseCase:
-    """The permission a verb needs, and what does it."""
+    """The permission a verb needs, and what does it; *always*: also on a host whose worker file has errors."""
 
     action: str
     run: Callable[[Context, Any], Any]
+    always: bool = False
 
 
 USE_CASES: dict[str, UseCase] = {
     "stage": UseCase("jobs:create", snapshot.stage),
     "upload": UseCase("jobs:create", snapshot.upload),
     "submit": UseCase("jobs:create", submit.run),
-    "list": UseCase("jobs:read", list_jobs.run),
-    "show": UseCase("jobs:read", show.run),
-    "why": UseCase("jobs:read", why.run),
-    "logs": UseCase("jobs:read", logs.run),
-    "wait": UseCase("jobs:read", wait.run),
-    "results": UseCase("jobs:read", results.run),
-    "fetch": UseCase("jobs:read", fetch.run),
+    "list": UseCase("jobs:read", list_jobs.run, always=True),
+    "show": UseCase("jobs:read", show.run, always=True),
+    "why": UseCase("jobs:read", why.run, always=True),
+    "logs": UseCase("jobs:read", logs.run, always=True),
+    "wait": UseCase("jobs:read", wait.run, always=True),
+    "results": UseCase("jobs:read", results.run, always=True),
+    "fetch": UseCase("jobs:read", fetch.run, always=True),
     "gpus": UseCase("jobs:read", gpus.run),
-    "cancel": UseCase("jobs:update", cancel.run),
+    "cancel": UseCase("jobs:update", cancel.run, always=True),
     "hold": UseCase("jobs:update", hold.hold),
     "release": UseCase("jobs:update", hold.release),
     "queue-stats": UseCase(migrate.ACTION, queue_admin.stats),
@@ -66,7 +67,7 @@ USE_CASES: dict[str, UseCase] = {
     "queue-resume": UseCase(migrate.ACTION, queue_admin.resume),
     "queue-check": UseCase(migrate.ACTION, queue_admin.check),
     "queue-migrate": UseCase(migrate.ACTION, migrate.run),
-    "worker-status": UseCase("jobs:read", worker_admin.status),
+    "worker-status": UseCase("jobs:read", worker_admin.status, always=True),
     "worker-start": UseCase(worker_admin.ACTION, worker_admin.start),
     "worker-stop": UseCase(worker_admin.ACTION, worker_admin.stop),
     "worker-drain": UseCase(worker_admin.ACTION, worker_admin.drain),
@@ -92,4 +93,6 @@ def perform(host: Host, identity: Identity, verb: str, args: dict[str, Any], tal
         )
     context = Context(host, identity, talk)
     context.allow(case.action, about=verb)
+    if host.broken is not None and not case.always:
+        raise host.broken
     return case.run(context, from_data(args, VERBS[verb].args, what="request"))

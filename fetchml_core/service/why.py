@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from fetchml_core.jobs.job import Job
-from fetchml_core.wire.messages import WhyReply, WhyRequest, WorkerInfo
+from fetchml_core.jobs.states import State
+from fetchml_core.wire.messages import Blocker, WhyReply, WhyRequest, WorkerInfo
 
 from .blockers import Situation, Standing, on_one_line, standings
 from .capacity import capacity_of
@@ -14,6 +15,9 @@ from .front import front
 from .heal import heal
 from .host import Host
 from .select import select_one
+
+_UNKNOWN = Standing(blockers=(Blocker("worker", "not known while the worker file has errors"),))
+"""What a job may have here, and so what it waits for, stands in that file."""
 
 
 def run(context: Context, request: WhyRequest) -> WhyReply:
@@ -54,6 +58,8 @@ def _standings(
     told = {job.id: job for job in wanted if not job.state.final}
     if not told:
         return {}  # no need to look at the hardware
+    if host.broken is not None:
+        return {job.id: _UNKNOWN for job in told.values() if job.state is State.QUEUED}
     known = told | {job.id: job for job in jobs}
     pause = host.queue.paused()
     here = Situation(capacity_of(host), worker, host.clock.now(), pause, host.queue.home)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from fetchml_core.errors import HostError
 from fetchml_core.jobs.job import Job, Stop
@@ -43,8 +44,10 @@ from .workers import (
 
 ACTION = "worker:admin"
 MAX_REASON = 500
+_DONE = {"drain": "drained", "stop": "stopped"}
 _LOOK_S = 0.2
 _HELD = Filter(states=ACTIVE)
+_QUEUED = Filter(states=frozenset({State.QUEUED}))
 
 
 def status(context: Context, _: Nothing) -> WorkerStatusReply:
@@ -84,7 +87,8 @@ def stop(context: Context, request: WorkerStopRequest) -> WorkerStopReply:
     if request.cancel:
         return _cancel_and_stop(context, request)
     context.change(ACTION, about="stop the worker")
-    return WorkerStopReply(stop_worker(host), running=_ids(_held(host)))
+    stopped = stop_worker(host)
+    return _stop_reply(host, stopped=stopped, running=_ids(_held(host)))
 
 
 def drain(context: Context, request: WorkerDrainRequest) -> WorkerDrainReply:
@@ -140,7 +144,7 @@ def _end_jobs(context: Context, drained: Drain, verb: str, *, cancel: bool) -> S
     To be called again while the worker ends: it may have claimed one in the moment of the drain.
     """
     host, running = context.host, _held(context.host)
-    reason = f"the worker is to {verb}" + (f": {drained.reason}" if drained.reason else "")
+    reason = f"the worker was {_DONE[verb]}" + (f": {drained.reason}" if drained.reason else "")
     for job in running if cancel else ():
         if job.stop is None:
             context.change("jobs:update", owner=job.user, about=f"cancel job {job.id}")
@@ -161,10 +165,17 @@ def _cancel_and_stop(context: Context, request: WorkerStopRequest) -> WorkerStop
         write_drain(host.base, before)
     else:
         remove_drain(host.base)
-        queued = host.queue.jobs(Filter(states=frozenset({State.QUEUED})), newest=True, limit=1)
+        queued = host.queue.jobs(_QUEUED, newest=True, limit=1)
         if any(job.submitted_at >= drained.at for job in queued):
             ensure_worker(host)
-    return WorkerStopReply(was_alive, cancelled=_ids(running))
+    return _stop_reply(host, stopped=was_alive, cancelled=_ids(running))
+
+
+def _stop_reply(host: Host, **what: Any) -> WorkerStopReply:
+    """Add which jobs wait without a worker."""
+    queued = sum(job.home == host.queue.home for job in host.queue.jobs(_QUEUED))
+    drained = read_drain(host.base) is not None
+    return WorkerStopReply(queued=0 if worker_alive(host) else queued, drained=drained, **what)
 
 
 def _held(host: Host) -> list[Job]:
@@ -197,6 +208,9 @@ def _process(host: Host, record: WorkerRecord) -> WorkerProcess:
         memory=memory,
         cpu_s=cpu_s,
         podman=record.podman,
+        refused_at=record.refused_at,
+        refused=record.refused,
+        kept=record.kept,
     )
 
 

@@ -15,6 +15,7 @@ import signal
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from attrs import evolve, frozen
 
@@ -25,7 +26,7 @@ from fetchml_core.hardware.inventory import Inventory
 from fetchml_core.jobs.job import Job
 from fetchml_core.launcher.evidence import is_alive, send_signal
 from fetchml_core.launcher.spec import Capabilities
-from fetchml_core.places import own_command
+from fetchml_core.places import Base, own_command
 from fetchml_core.wire.messages import PodmanInfo, WorkerInfo
 
 from .drain import drain_info, read_drain
@@ -64,6 +65,10 @@ class WorkerRecord:
     started_at: float = 0.0
     read_at: float = 0.0
     podman: PodmanInfo | None = None
+    queue_type: str = ""
+    refused_at: float = 0.0
+    refused: str = ""
+    kept: tuple[str, ...] = ()
 
 
 def podman_info(found: Capabilities) -> PodmanInfo | None:
@@ -133,6 +138,12 @@ def heal_worker(host: Host, jobs: Iterable[Job]) -> WorkerInfo:
     if not worker.alive and any(not job.state.final for job in jobs):
         return ensure_worker(host)
     return worker
+
+
+def without_start(host: Host, error: FetchError) -> WorkerInfo:
+    """Return what is known of the worker of a host on which none can be started."""
+    worker = worker_info(host)
+    return worker if worker.alive else evolve(worker, problem=error.message, hint=error.hint)
 
 
 def ensure_worker(host: Host) -> WorkerInfo:
@@ -245,23 +256,32 @@ def _start(host: Host, *, on_demand: bool = True) -> WorkerInfo:
     return WorkerInfo(False, problem=problem or "it ended at once", hint=f"on the host: {hint or look}")
 
 
-def update_own_record(host: Host, *, slots: int, read_at: float) -> None:
-    """Write into the record of this very process that it has read its file again."""
+def update_own_record(host: Host, **changes: Any) -> None:
+    """Write into the record of this very process what came of reading its file again."""
     record = _record(host)
     if record is not None and record.pid == os.getpid():
-        record = evolve(record, slots=slots, read_at=read_at)
+        record = evolve(record, **changes)
         replace_file(host.base.worker_record, json.dumps(to_data(record)).encode())
 
 
 def living_record(host: Host) -> WorkerRecord | None:
     """Return what the worker that lives says about itself; None where there is but the record of one that has ended."""
-    record = _record(host)
+    return living_record_at(host.base)
+
+
+def living_record_at(base: Base) -> WorkerRecord | None:
+    """Return the same of the worker of *base*, without a look at its files."""
+    record = _record_at(base)
     return record if record is not None and is_alive(record) else None
 
 
 def _record(host: Host) -> WorkerRecord | None:
+    return _record_at(host.base)
+
+
+def _record_at(base: Base) -> WorkerRecord | None:
     try:
-        data = read_json(host.base.worker_record)
+        data = read_json(base.worker_record)
         return None if data is None else from_data(data, WorkerRecord)
     except FetchError:
         return None

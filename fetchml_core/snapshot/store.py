@@ -42,8 +42,9 @@ DOING = "store the snapshot"
 class BlobWriter:
     """Takes the bytes of one blob and checks them; made by `BlobStore.receive`."""
 
-    def __init__(self, fd: int, digest: str, size: int) -> None:
+    def __init__(self, fd: int, path: Path, digest: str, size: int) -> None:
         self._fd = fd
+        self._path = path
         self._digest = digest
         self._left = size
         self._running = hashlib.sha256()
@@ -55,7 +56,7 @@ class BlobWriter:
         try:
             write_all(self._fd, data)
         except OSError as error:
-            raise explain_os_error(error, DOING) from error
+            raise explain_os_error(error, DOING, self._path) from error
         self._running.update(data)
         self._left -= len(data)
 
@@ -137,8 +138,8 @@ class BlobStore:
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o400)
         except OSError as error:
             self._keep_what_is_whole()
-            raise explain_os_error(error, DOING) from error
-        writer = BlobWriter(fd, digest, size)
+            raise explain_os_error(error, DOING, self._folder) from error
+        writer = BlobWriter(fd, path, digest, size)
         try:
             yield writer
             writer.check()
@@ -185,7 +186,7 @@ class BlobStore:
                 self._publish()
                 self._marker.unlink()
         except OSError as error:
-            raise explain_os_error(error, DOING) from error
+            raise explain_os_error(error, DOING, self._folder) from error
         finally:
             self._staged.clear()
             self._sizes.clear()

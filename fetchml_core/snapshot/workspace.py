@@ -81,7 +81,10 @@ def materialise(manifest: Manifest, store: BlobStore, target: Path, *, start: st
         half.rename(target)
     except OSError as error:
         shutil.rmtree(half, ignore_errors=True)
-        raise explain_os_error(error, "lay out the workspace") from error
+        # a name below would tell nobody where that is
+        raise explain_os_error(
+            OSError(error.errno, error.strerror), "lay out the workspace", target
+        ) from error
     except BaseException:
         shutil.rmtree(half, ignore_errors=True)
         raise

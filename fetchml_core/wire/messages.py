@@ -701,6 +701,9 @@ class WorkerProcess:
         memory: Resident, in bytes; None where the host does not tell.
         cpu_s: Seconds of a core that it has used; None likewise.
         podman: What runs its jobs; None where they run without.
+        refused_at: When it was told to read its file again and found errors in it; 0 where it has read it since.
+        refused: The first of these, with its place.
+        kept: Options that stand otherwise in the file and do not count until the worker is started anew.
     """
 
     pid: int
@@ -716,6 +719,9 @@ class WorkerProcess:
     memory: int | None = None
     cpu_s: float | None = None
     podman: PodmanInfo | None = None
+    refused_at: float = 0.0
+    refused: str = ""
+    kept: tuple[str, ...] = ()
 
 
 @frozen
@@ -761,11 +767,18 @@ class WorkerStopRequest:
 
 @frozen
 class WorkerStopReply:
-    """Whether one ran, the jobs that go on without it, and those that were cancelled."""
+    """Whether one ran, the jobs that go on without it, and those that were cancelled; how many wait, for which worker.
+
+    Args:
+        queued: How many jobs wait without a worker; 0 also where one lives.
+        drained: The host stays drained: they wait for the end of that.
+    """
 
     stopped: bool
     running: tuple[int, ...] = ()
     cancelled: tuple[int, ...] = ()
+    queued: int = 0
+    drained: bool = False
 
 
 @frozen

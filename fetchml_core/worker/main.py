@@ -23,6 +23,7 @@ from fetchml_core.hardware.detect import detect, lasting
 from fetchml_core.hardware.inventory import Inventory
 from fetchml_core.launcher.evidence import read_stat
 from fetchml_core.launcher.spec import Capabilities
+from fetchml_core.places import worker_command
 from fetchml_core.service.host import Host, open_host
 from fetchml_core.service.own_log import start_logging, worker_logging
 from fetchml_core.service.quarantine import keep_problems
@@ -138,7 +139,7 @@ def _take_lock(host: Host) -> int:
         "worker-runs-already",
         "a worker serves this base already",
         context=str(host.base.folder),
-        hint=f"fetchml-worker stop --base {host.base.folder}",
+        hint=f"{worker_command()} stop --base {host.base.folder}",
     )
 
 
@@ -156,6 +157,7 @@ def _write_record(
         pid=os.getpid(),
         worker_id=worker_id,
         queue=str(host.queue_path),
+        queue_type=host.queue_type,
         data=str(host.data.folder),
         config=str(host.worker_file or ""),
         launcher=abilities.launcher if abilities else "",

@@ -93,6 +93,7 @@ def judge(
         oom=bool(record.oom),
         log_bytes=record.log_bytes,
         log_dropped=record.log_dropped,
+        log_problem=record.log_problem,
         max_rss=record.max_rss or 0,
     )
     if record.oom and stop is None:

@@ -29,7 +29,7 @@ from fetchml_core.launcher.log import log_end, read_log, sync_log
 from fetchml_core.launcher.process import ProcessLauncher
 from fetchml_core.launcher.record import ExitRecord
 from fetchml_core.launcher.seccomp import default_profile
-from fetchml_core.launcher.spec import LaunchSpec
+from fetchml_core.launcher.spec import LOG_LIMIT, LaunchSpec
 from fetchml_core.queue.base import Change, Finished, Started
 from fetchml_core.removal import remove_tree
 from fetchml_core.service.gpus import inventory_of
@@ -46,6 +46,8 @@ from .gpu_memory import Over
 from .outcome import blamed, end_of, judge, refused, time_limit_stop
 
 MAX_METRIC_LINES = 200_000
+MAX_COLLECTED = 8 << 20
+"""How many bytes of a log are looked through for metrics before the runner looks at its job again."""
 _RETRY_S = 2.0
 _TAIL = 16 << 10
 
@@ -166,7 +168,7 @@ class Runner(threading.Thread):
         except FetchError as error:
             return self._not_started(error)
         except OSError as error:
-            return self._not_started(explain_os_error(error, "start the job"))
+            return self._not_started(explain_os_error(error, "start the job", self._places.folder))
 
     def _not_started(self, error: FetchError) -> Outcome:
         self.trouble = True
@@ -332,7 +334,7 @@ class Runner(threading.Thread):
     def _judge(self) -> Outcome:
         from attrs import evolve
 
-        self._metrics.collect()
+        self._metrics.collect(2 * LOG_LIMIT)  # all of it, unless the job wrote the files itself
         control = self._places.control
         tail = read_log(control, max(0, log_end(control) - _TAIL), _TAIL).data
         launch = self._attempt.launch
@@ -342,6 +344,9 @@ class Runner(threading.Thread):
         outcome = judge(
             self._record(), self._stop_wish, image=container, log_tail=tail, oom=oom, memory=memory
         )
+        if outcome.log_problem:
+            outcome = evolve(outcome, log_problem=f"{outcome.log_problem}: {control}")
+            self._log.warning("job %d: output was lost: %s", self.job.id, outcome.log_problem)
         with contextlib.suppress(FetchError, OSError):
             store = BlobStore(self._host.data.blobs)
             manifest = load_manifest(store, self.job.spec.snapshot)
@@ -440,16 +445,24 @@ class _MetricFile:
         self._offset = 0
         self._lines = 0
 
-    def collect(self) -> None:
-        """Read what is new in the log. Metrics are a comfort: a disk that is full does not stop the job."""
-        lines = []
-        while (chunk := read_log(self._control, self._offset, 1 << 18)).data:
+    def collect(self, most: int = MAX_COLLECTED) -> None:
+        """Read what is new in the log, about *most* bytes of it: a job may print faster than anybody reads.
+
+        Metrics are a comfort: a disk that is full does not stop the job.
+        """
+        while most > 0 and self._lines < MAX_METRIC_LINES:
+            chunk = read_log(self._control, self._offset, 1 << 18)
+            if not chunk.data:
+                return
+            most -= len(chunk.data)
             self._offset = chunk.next
-            data = b"\n" + chunk.data if chunk.dropped else chunk.data
-            lines += [
-                json.dumps({"step": metric.step, "values": metric.values})
-                for metric in self._reader.feed(data)
-            ]
+            self._write(b"\n" + chunk.data if chunk.dropped else chunk.data)
+
+    def _write(self, data: bytes) -> None:
+        """Append the metrics of the lines that *data* completes."""
+        lines = [
+            json.dumps({"step": metric.step, "values": metric.values}) for metric in self._reader.feed(data)
+        ]
         lines = lines[: MAX_METRIC_LINES - self._lines]
         if not lines:
             return

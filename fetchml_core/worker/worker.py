@@ -134,6 +134,7 @@ class Worker:
             read = load_worker(find_worker_file(host.base.folder, host.worker_file), host.environ).config
         except FetchError as error:
             self._log.error("SIGHUP: all stays as it was: %s", error)
+            update_own_record(host, refused_at=host.clock.now(), refused=error.message)
             return
         worker, kept = reloaded(host.worker, read)
         self._host = evolve(host, worker=worker)
@@ -142,7 +143,9 @@ class Worker:
             runner.use(self._host)
         set_level(worker_logging(worker.logging, host.server.logging))
         self._next_beat = 0.0  # the time between two may be shorter now
-        update_own_record(self._host, slots=worker.slots, read_at=host.clock.now())
+        update_own_record(
+            self._host, slots=worker.slots, read_at=host.clock.now(), kept=kept, refused_at=0.0, refused=""
+        )
         self._log.info("SIGHUP: the worker file was read again")
         if kept:
             self._log.warning("SIGHUP: kept until the worker is started anew: %s", ", ".join(kept))

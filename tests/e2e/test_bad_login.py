@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 
 import pytest
 
-from tests.e2e.said import PROCESS, no_jobs, refused, script
+from tests.e2e.said import PROCESS, no_jobs, refused, said, script
 
 
 @pytest.fixture
@@ -118,19 +119,18 @@ def test_old_python(ml, path_of):
 
 
 def test_worker_file_over_ssh(ml, server):
-    """A mistake in the host's worker file is told with the path on the host."""
+    """A mistake in the host's worker file is told with the path on the host, and a command that is there."""
     base = server.home / "base"
     base.mkdir(mode=0o700)
     (base / "worker.yaml").write_text(PROCESS + "max_wrokers: 2\n", "utf-8")
     script(ml, "print(1)")
-
-    refused(
-        ml,
-        3,
-        ["submit", "job"],
-        """
-        error: config-invalid: <base>/worker.yaml:2:1: unknown key 'max_wrokers'
-          hint     did you mean max_workers? (fetchml-worker run --config <base>/worker.yaml --validate shows the line)
-        """,
-        base=base,
+    done = ml.fails(3, "submit", "job")
+    first, hint = said(done.stderr, base=base).splitlines()
+    command = done.stderr.partition("(")[2].rpartition(" shows the line)")[0]
+    there = subprocess.run(
+        ["sh", "-c", command], env={}, capture_output=True, text=True, check=False, timeout=60
     )
+
+    assert first == "error: config-invalid: <base>/worker.yaml:2:1: unknown key 'max_wrokers'"
+    assert hint.startswith("  hint     did you mean max_workers? (PYTHONPATH=<base>/agent/")
+    assert (there.returncode, "unknown key 'max_wrokers'" in there.stdout) == (3, True), there

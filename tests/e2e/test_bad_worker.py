@@ -13,6 +13,7 @@ from fetchml_core.service.host import open_host
 from fetchml_core.service.workers import linger_note
 from tests.e2e.said import PROCESS, local_base, no_jobs, refused, said, same, script
 from tests.support.require import find_program
+from tests.support.wait import poll_until
 
 PODMAN = "sandbox:\n  limits: best-effort\n"
 NO_PODMAN = "Podman is not installed on this host, or not on its PATH"
@@ -110,6 +111,31 @@ def test_broken_worker_file(ml, tmp_path):
     )
     (base / "worker.yaml").write_text(PROCESS, "utf-8")
     no_jobs(ml)
+
+
+def test_jobs_of_a_broken_worker_file(ml, tmp_path):
+    """Whoever has jobs on the host goes on seeing them, is told of the file, and ends them; mended, all works again."""
+    base = local_base(ml, tmp_path / "base")
+    script(ml, "import time\nprint('began', flush=True)\ntime.sleep(600)")
+    ml.ok("submit", "job")
+    poll_until(lambda: "began" in ml.ok("logs", "--no-follow", "1"), "the job has begun")
+    (base / "worker.yaml").write_text(f"{PROCESS}max_workers: many\n", "utf-8")
+    place = f"{base}/worker.yaml:2:14: max_workers: expected a whole number from 1 up, got 'many'"
+
+    for args in (["status"], ["show", "1"], ["why", "1"], ["logs", "--no-follow", "1"], ["worker", "status"]):
+        done = ml.fails(0, *args)
+        assert done.stderr.startswith(
+            f"note: the worker file has errors, so that jobs can only be looked at and cancelled: {place}\n"
+        )
+        assert done.stdout
+    for args in (["submit", "job"], ["worker", "drain"], ["hold", "1"]):
+        assert f"error: config-invalid: {place}" in ml.fails(3, *args).stderr
+    ml.ok("cancel", "1")
+    ml.fails(7, "wait", "1")
+    (base / "worker.yaml").write_text(PROCESS, "utf-8")
+    script(ml, "print('after')")
+
+    assert "note: the worker file" not in ml.fails(0, "submit", "job", "--wait").stderr
 
 
 def test_misnamed_worker_file(ml, tmp_path):

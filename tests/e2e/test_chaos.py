@@ -16,7 +16,7 @@ from tests.support.power import PowerDisk
 from tests.support.require import need
 from tests.support.wait import poll_until
 
-SECONDS = float(os.environ.get("FETCHML_CHAOS", "25"))
+SECONDS = float(os.environ.get("FETCHML_CHAOS", "20"))
 INSIDE = "FETCHML_TEST_OWN_MOUNTS"
 """Set where the mounts are this test's own: its disk, and a boot id that changes."""
 

@@ -25,13 +25,16 @@ LONG = {
     "FETCHML_ZOMBIES": "200",
     "FETCHML_WALK": "1000000",
     "FETCHML_LAUNCH_KILLS": "200",
+    "FETCHML_OUTPUT_MB": "1000",
     "FETCHML_MODEL": "2000",
     "FETCHML_CASES": "20000",
+    "FETCHML_CHAOS": "600",
 }
 BESIDE = (
     "tests/core/queue/test_model.py",
     "tests/core/config/test_properties.py",
     "tests/cli/commands/test_config_set.py",
+    "tests/e2e/test_chaos.py",
 )
 """Tests without a number that have a long form."""
 OTHERS: dict[str, tuple[dict[str, str], list[str]]] = {

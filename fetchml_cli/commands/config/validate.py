@@ -113,7 +113,7 @@ def _in_use(cli: Cli, kind: FileKind[Any] | None) -> Iterator[Checked]:
         _note_absent(cli, profile_kind(), f"in {cli.home / '.ml'}")
     if config.server.worker_host:
         cli.note(
-            f"the files of {config.server.worker_host} lie there: run fetchml-worker run --validate on it"
+            f"the files of {config.server.worker_host} lie there: ml worker status tells whether they have errors"
         )
         return
     base = cli.home / (config.server.worker_base or EMBEDDED_BASE).removeprefix("~/")

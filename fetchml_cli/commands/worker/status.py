@@ -58,8 +58,12 @@ def _fields(reply: WorkerStatusReply) -> dict[str, Any]:
 
 def _process_fields(process: WorkerProcess) -> dict[str, Any]:
     times = {name: rfc3339(getattr(process, f"{name}_at")) for name in ("started", "read", "beat")}
+    refused = {
+        "refused": process.refused or None,
+        "refused_at": rfc3339(process.refused_at) if process.refused else None,
+    }
     plain = {name: value for name, value in asdict(process).items() if not name.endswith("_at")}
-    return plain | times | {"config": process.config or None}
+    return plain | times | refused | {"config": process.config or None}
 
 
 def _rows(reply: WorkerStatusReply) -> Rows:
@@ -119,3 +123,7 @@ def _process_rows(process: WorkerProcess, now: float) -> Rows:
     yield "version", f"{process.version}, protocol {process.protocol}"
     yield "build", process.build
     yield "file", f"{process.config or 'none'}, read {ago(process.read_at, now)}"
+    if process.refused:
+        yield "  refused", f"{ago(process.refused_at, now)}, all stays as it was: {process.refused}"
+    if process.kept:
+        yield "  kept", f"as it was, until the worker is started anew: {', '.join(process.kept)}"

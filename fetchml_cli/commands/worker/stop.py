@@ -48,7 +48,12 @@ def run(cli: Cli, *, cancel: bool = False, reason: str = "") -> None:
         reply: WorkerStopReply = client.call("worker-stop", request, on_item=_ignore)
     if cli.json:
         cli.show_json(
-            {"stopped": reply.stopped, "running": list(reply.running), "cancelled": list(reply.cancelled)}
+            {
+                "stopped": reply.stopped,
+                "running": list(reply.running),
+                "cancelled": list(reply.cancelled),
+                "queued": reply.queued,
+            }
         )
         return
     cli.out.line("the worker has ended" if reply.stopped else "no worker ran")
@@ -56,7 +61,17 @@ def run(cli: Cli, *, cancel: bool = False, reason: str = "") -> None:
         cli.out.line(f"{jobs_in_words(reply.cancelled)}: cancelled")
     if reply.running:
         cli.out.line(f"{jobs_in_words(reply.running)}: going on; the next worker takes over")
-        cli.hint("  ml worker start   starts it")
+    if reply.queued:
+        jobs = "1 job stays" if reply.queued == 1 else f"{reply.queued} jobs stay"
+        until = (
+            "until the drain ends"
+            if reply.drained
+            else "for the next worker, that of the next ml submit or ml status"
+        )
+        cli.out.line(f"{jobs} queued {until}")
+    if reply.running or reply.queued:
+        verb = "resume" if reply.drained else "start"
+        cli.hint(f"  ml worker {verb}   starts it")
 
 
 def _ignore(_: Nothing) -> None:

@@ -251,7 +251,7 @@ def test_files_of_another_machine_are_not_looked_for(check, tmp_path):
 
     assert ran.status == 0
     assert ran.out == f"{tmp_path}/.ml/config.toml: profile file (in use here): ok\n"
-    assert "fetchml-worker run --validate" in ran.err
+    assert "ml worker status tells whether they have errors" in ran.err
 
 
 def test_a_misnamed_file_is_a_finding(check):

@@ -182,6 +182,24 @@ def test_status_where_none_runs_tells_how_to_start_one(tmp_path, mocker, reply, 
     ]
 
 
+def test_status_of_a_file_that_was_refused(tmp_path, mocker):
+    """When, what is wrong with it, and which options of the one that was read wait for a start."""
+    process = evolve(
+        PROCESS,
+        refused_at=NOW - 30,
+        refused="/srv/ml/worker.yaml:2:14: no number",
+        kept=("launcher", "queue.type"),
+    )
+    reply = evolve(REPLY, process=process)
+    rows = shown(tmp_path, mocker, reply)
+    told = json.loads(shown(tmp_path, mocker, reply, json=True))["process"]
+
+    assert re.search(r"refused\s+30s ago, all stays as it was: /srv/ml/worker.yaml:2:14: no number\n", rows)
+    assert re.search(r"kept\s+as it was, until the worker is started anew: launcher, queue.type\n", rows)
+    assert told["refused"] == "/srv/ml/worker.yaml:2:14: no number"
+    assert (told["refused_at"], told["kept"]) == ("1970-01-12T13:46:10Z", ["launcher", "queue.type"])
+
+
 def test_status_json(tmp_path, mocker):
     """Every key is always there; times are RFC 3339, sizes bytes."""
     told = json.loads(shown(tmp_path, mocker, evolve(REPLY, worker=evolve(INFO, drained=DRAINED)), json=True))
@@ -221,6 +239,9 @@ def test_status_json(tmp_path, mocker):
                 "cdi": True,
                 "network": "pasta",
             },
+            "refused": None,
+            "refused_at": None,
+            "kept": [],
         },
         "jobs": [{"id": 7, "name": "sweep", "user": "anna", "state": "running"}],
         "queued": 3,
@@ -280,6 +301,7 @@ def test_start_and_stop(host, run_verb):
         "stopped": False,
         "running": [],
         "cancelled": [],
+        "queued": 0,
     }
 
 

@@ -125,7 +125,6 @@ def test_a_library_that_is_none(refused, image_python, tmp_path):
     assert "libcuda.so.1 cannot be loaded" in error.context
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize("gone", ["library", "node"])
 def test_a_specification_that_names_what_is_gone(refused, image_python, tmp_path, gone):
     """#26: after an update of the driver, or with another card in the slot: the line that makes a new one is told."""
@@ -138,9 +137,7 @@ def test_a_specification_that_names_what_is_gone(refused, image_python, tmp_path
     assert str(library if gone == "library" else node) in error.context
 
 
-=======
 @pytest.mark.each_podman
->>>>>>> podman5
 @pytest.mark.parametrize("image", ["image_python", "image_busybox"])
 def test_a_card_that_does_not_open(refused, request, image, tmp_path):
     """#26: a device file without a driver behind it is named, by the init and by its shell twin."""

@@ -13,11 +13,7 @@ from pathlib import Path
 import pytest
 
 from fetchml_core.errors import ConfigError, HostError
-<<<<<<< HEAD
-=======
 from fetchml_core.launcher import control
-from fetchml_core.launcher import podman as podman_module
->>>>>>> podman5
 from fetchml_core.launcher.engine import Engine, capabilities
 from fetchml_core.launcher.images import Images
 from fetchml_core.launcher.podman import PodmanLauncher
@@ -190,36 +186,6 @@ def test_image_without_python_and_shell(launcher, tmp_path, image_none, podman_r
     assert not containers(podman_root, make_spec(tmp_path).name)
 
 
-<<<<<<< HEAD
-=======
-@pytest.mark.each_podman
-def test_sandbox_not_proven(launcher, tmp_path, image, podman_root, monkeypatch):
-    """A container that lacks a protection is removed before anything of the job runs."""
-
-    def without_seccomp(*args, **fields):
-        argv = podman_run_argv(*args, **fields)
-        return [word if not word.startswith("--security-opt=seccomp") else unconfined for word in argv]
-
-    podman_run_argv, unconfined = podman_module.podman_run_argv, "--security-opt=seccomp=unconfined"
-    monkeypatch.setattr(podman_module, "podman_run_argv", without_seccomp)
-    error = refused(launcher, tmp_path, argv=("touch", "/results/ran"), image=image)
-
-    assert error.code == "sandbox-not-proven"
-    assert "seccomp" in error.context
-    assert not containers(podman_root, make_spec(tmp_path).name)
-    assert not list((make_spec(tmp_path).folder / "results").iterdir())
-
-
-def test_bad_profile_never_reaches_podman(launcher, tmp_path, image):
-    """A profile that does not protect refuses the launch."""
-    profile = tmp_path / "empty.json"
-    profile.write_text("{}")
-
-    assert refused(launcher, tmp_path, image=image, seccomp_profile=profile).code.startswith(
-        "seccomp-profile-"
-    )
-
-
 @pytest.mark.each_podman
 def test_an_error_is_said_without_warnings(podman_root):
     """What people read of Podman's is what is wrong, whatever else it warns of."""
@@ -229,7 +195,6 @@ def test_an_error_is_said_without_warnings(podman_root):
     assert answer.errors.startswith("Error: ")
 
 
->>>>>>> podman5
 def test_podman_missing(tmp_path):
     """A host without Podman says what to install."""
     with pytest.raises(HostError, match="podman-missing"):
@@ -423,7 +388,6 @@ def test_an_image_is_looked_up_once_until_the_store_changes(tmp_path):
     assert (tmp_path / "log").read_text().count("asked") == 4
 
 
-<<<<<<< HEAD
 def test_variables_of_an_image(podman_root, image_python):
     """What the image itself sets is known, so that nobody takes it for a loan of the host."""
     found = Images(Engine(podman_root.env)).find(image_python, "")
@@ -431,9 +395,7 @@ def test_variables_of_an_image(podman_root, image_python):
     assert [word.partition("=")[0] for word in found.variables] == ["PATH"]
 
 
-=======
 @pytest.mark.each_podman
->>>>>>> podman5
 def test_moved_tag_runs_the_new_image(launcher, podman_root, image_busybox, image_python):
     """The index that Podman really keeps changes when a name is given to another image."""
     name = f"localhost/fetchml-moved-{uuid.uuid4().hex[:12]}"

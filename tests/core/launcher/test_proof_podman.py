@@ -99,6 +99,7 @@ def spec(tmp_path, image_busybox):
     return make_spec(tmp_path, argv, image=image_busybox, memory=MEMORY, pids_limit=PIDS)
 
 
+@pytest.mark.each_podman
 def test_a_hardened_container_is_proven(tampered, spec):
     """#24: with all flags the job gets its go, and the record names what was proven."""
     launcher, tamper = tampered
@@ -136,27 +137,10 @@ def container(podman, image, flags):
         podman.run("rm", "-f", "-t", "0", name)
 
 
-<<<<<<< HEAD
 def test_root_of_the_host(podman_root, image_busybox):
     """#24: a container that runs as root is no sandbox, even without a capability."""
     with container(podman_root, image_busybox, FLAGS | {"user": ("--user", "0:0")}) as pid:
         assert prove(pid, Expected()) == ("it runs as root of the host (Uid: 0 0 0 0)",)
-=======
-@pytest.mark.each_podman
-def test_a_hardened_container_is_proven(podman_root, image_busybox):
-    """With all flags nothing is said."""
-    with container(podman_root, image_busybox, FLAGS) as pid:
-        assert prove(pid, LIMITED) == ()
-
-
-@pytest.mark.each_podman
-@pytest.mark.parametrize("flag", LACKING)
-def test_a_missing_flag_is_named(podman_root, image_busybox, flag):
-    """Without one of the flags exactly that is said."""
-    instead, said = LACKING[flag]
-    with container(podman_root, image_busybox, FLAGS | {flag: instead}) as pid:
-        assert prove(pid, LIMITED) == (said,)
->>>>>>> podman5
 
 
 @pytest.mark.each_podman

@@ -179,11 +179,25 @@ def test_stop_with_cancel_ends_the_jobs_first(host):
 
     assert (reply.stopped, reply.running, reply.cancelled) == (True, (), (1,))
     assert (job.state, job.outcome.signal) == (State.CANCELLED, signal.SIGKILL)
-    assert job.outcome.reason == "by anna: the worker is to stop: new disk"
+    assert job.outcome.reason == "by anna: the worker was stopped: new disk"
     log = host.host.data.attempt(1, 1).control / "log"
-    assert "the worker is to stop: new disk" in log.read_text()
+    assert "the worker was stopped: new disk" in log.read_text()
     assert read_drain(host.host.base) is None
     assert not worker_alive(host.host)
+
+
+@pytest.mark.parametrize("cancel", [False, True])
+def test_stop_tells_what_stays_queued(host, cancel):
+    """Jobs that wait have no worker afterwards; where the host is drained they wait for the end of that."""
+    submit(host)
+    submit(host)
+    until_ready(host, 2)
+    submit(host)
+    first = host.ask("worker-stop", WorkerStopRequest(cancel))
+    host.ask("worker-drain", WorkerDrainRequest())
+    second = host.ask("worker-stop", WorkerStopRequest(cancel))
+
+    assert [(reply.queued, reply.drained) for reply in (first, second)] == [(1, False), (1, True)]
 
 
 def test_a_job_submitted_while_the_others_are_cancelled_gets_a_worker(host):
@@ -401,8 +415,8 @@ FAMILY = "sleep 600 & echo $! >$FETCHML_CHECKPOINT_DIR/child; " + STUBBORN
     [
         ("cancel", State.CANCELLED, "new disk"),
         ("time", State.TIMED_OUT, "its time limit of 1s ran out"),
-        ("drain", State.CANCELLED, "the worker is to drain: new disk"),
-        ("stop", State.CANCELLED, "the worker is to stop: new disk"),
+        ("drain", State.CANCELLED, "the worker was drained: new disk"),
+        ("stop", State.CANCELLED, "the worker was stopped: new disk"),
     ],
 )
 def test_all_ways_to_end_a_job_are_one(host, way, state, said):

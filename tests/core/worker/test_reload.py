@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -122,8 +123,13 @@ def test_a_bad_file_changes_nothing(world, worker):
     said = worker(WORKER_FILE.replace("max_workers: 2", "max_workers: many"), "stays as it was")
     after = process_of(world)
 
-    assert f"{world.host.base.folder / 'worker.yaml'}:2:14" in said
+    place = f"{world.host.base.folder / 'worker.yaml'}:2:14"
+    assert place in said
     assert (after.slots, after.read_at) == (before.slots, before.read_at)
+    assert (before.refused, after.refused.startswith(place)) == ("", True)
+    assert after.refused_at >= after.read_at
+    worker(WORKER_FILE, "was read again")
+    assert process_of(world).refused == ""
 
 
 def test_a_file_that_is_gone_changes_nothing(world, worker):
@@ -141,8 +147,6 @@ def test_a_file_that_is_gone_changes_nothing(world, worker):
 
 def process_of_record(world):
     """The worker's pid, where no door can tell it: their files say something else."""
-    import json
-
     return json.loads(world.host.base.worker_record.read_bytes())["pid"]
 
 
@@ -154,6 +158,8 @@ def test_what_cannot_change_is_named_and_kept(world, worker):
     )
 
     assert "kept until the worker is started anew: base_path, launcher, queue.type" in said
+    record = json.loads(world.host.base.worker_record.read_bytes())
+    assert record["kept"] == ["base_path", "launcher", "queue.type"]
 
 
 def test_the_level_of_the_log_changes(world, worker):
