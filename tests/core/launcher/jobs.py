@@ -227,7 +227,10 @@ class Contract:
 
         assert f"LEARNING_RATE={value}\n" in attempt.output()
         # The shell that runs this test's line adds the last three.
-        assert names - {"PWD", "SHLVL", "_", "OLDPWD"} == PROMISED | self.variables | {"LEARNING_RATE", "EMPTY"}
+        assert names - {"PWD", "SHLVL", "_", "OLDPWD"} == PROMISED | self.variables | {
+            "LEARNING_RATE",
+            "EMPTY",
+        }
         assert {"FETCHML_JOB_ID=7", "FETCHML_ATTEMPT=2", "LANG=C.UTF-8"} <= set(attempt.output().splitlines())
 
     @pytest.mark.each_podman
