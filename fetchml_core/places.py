@@ -89,6 +89,11 @@ class Base:
         return self.run / "gpus.json"
 
     @property
+    def swept(self) -> Path:
+        """The boot in which a worker last looked for workspaces that a power cut had brought back."""
+        return self.run / "swept"
+
+    @property
     def wake(self) -> Path:
         """FIFO: a byte wakes the worker."""
         return self.run / "wake"

@@ -1,18 +1,22 @@
-"""Removes what attempts that are over have left on the host: containers, and processes that nobody watches.
+"""Removes what attempts that are over have left on the host: containers, processes that nobody watches, workspaces.
 
-Who ends an attempt cleans up after it; this is for what a kill in the wrong moment left. What the queue says is live
-stays, whoever watches it; of other bases nothing is even looked at.
+Who ends an attempt cleans up after it; this is for what a kill in the wrong moment left, and for workspaces that a power
+cut has brought back, for which all jobs are looked through once after each boot. What the queue says is live stays,
+whoever watches it; of other bases nothing is even looked at.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from fetchml_core.errors import FetchError
+from fetchml_core.fsio import replace_file
 from fetchml_core.launcher.base import Launcher
-from fetchml_core.launcher.spec import Leftover
+from fetchml_core.launcher.spec import Leftover, name_prefix
+from fetchml_core.removal import remove_tree
 from fetchml_core.service.host import Host
 
 EVERY_S = 60.0
@@ -62,7 +66,7 @@ class Reaper:
     def _look(self) -> None:
         try:
             self.look()
-        except FetchError as error:
+        except (FetchError, OSError) as error:
             self._log.warning("what earlier jobs may have left could not be removed: %s", error)
             self._due_at = self._host.clock.boot().seconds + AGAIN_S
 
@@ -72,13 +76,37 @@ class Reaper:
         Raises:
             FetchError: it could not be found out or not be removed.
         """
-        found = self._launcher.leftovers(self._host.data.folder / "jobs")
+        jobs, boot_id = self._host.data.folder / "jobs", self._host.clock.boot().boot_id.encode()
+        swept = self._host.base.swept
+        new_boot = not swept.exists() or swept.read_bytes() != boot_id
+        found = {*self._launcher.leftovers(jobs), *(_with_workspace(jobs) if new_boot else ())}
+        over = self._over(sorted(found))
+        for left in over:
+            self._log.warning("job %d: removing what attempt %d has left", left.job_id, left.attempt)
+            places = self._host.data.attempt(left.job_id, left.attempt)
+            self._launcher.clean(
+                left.name, places.folder, None
+            )  # another attempt may use the checkpoint folder
+            remove_tree(places.workspace)
+        if new_boot:
+            replace_file(swept, boot_id)
+        return over
+
+    def _over(self, found: Sequence[Leftover]) -> list[Leftover]:
         if not found:
             return []
         live = self._live()
-        over = [left for left in found if (left.job_id, left.attempt) not in live]
-        for left in over:
-            self._log.warning("job %d: removing what attempt %d has left", left.job_id, left.attempt)
-            folder = self._host.data.attempt(left.job_id, left.attempt).folder
-            self._launcher.clean(left.name, folder, None)  # another attempt may use the checkpoint folder
-        return over
+        return [left for left in found if (left.job_id, left.attempt) not in live]
+
+
+def _with_workspace(jobs: Path) -> Iterator[Leftover]:
+    """Yield the attempts that have a workspace, as those do that have not ended."""
+    for job in _numbered(jobs):
+        for attempt in _numbered(job):
+            if (attempt / "workspace").exists():
+                name = f"{name_prefix(jobs)}{job.name}-{attempt.name}"
+                yield Leftover(int(job.name), int(attempt.name), name)
+
+
+def _numbered(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.name.isdigit()] if folder.is_dir() else []

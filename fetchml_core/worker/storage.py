@@ -43,6 +43,10 @@ def bury():
 while not all([back(folder) for folder in task["folders"]]):
     bury()
     time.sleep(task["pause"])
+try:
+    os.unlink(task["swept"])
+except OSError:
+    pass
 for fd, name in task["files"]:
     os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), fd)
 os.execv(task["argv"][0], task["argv"])
@@ -65,6 +69,7 @@ class Storage:
     def __init__(self, base: Base, lock: int, data: Path) -> None:
         make_folder(data)
         self._folders = (base.run, data)
+        self._swept = base.swept
         self._known = {base.worker_lock: _identity(os.fstat(lock)), data: _identity(data.stat())}
 
     def check(self) -> None:
@@ -93,6 +98,7 @@ class Storage:
             "folders": [str(folder) for folder in self._folders],
             "gone": sorted(_GONE),
             "pause": LOOK_S,
+            "swept": str(self._swept),  # what was not written is as after a power cut
             "files": _let_go_of_output(),
             "argv": [sys.executable, *sys.orig_argv[1:]],
         }

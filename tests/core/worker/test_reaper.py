@@ -7,12 +7,13 @@ import os
 import subprocess
 
 import pytest
+from attrs import evolve
 
-from fetchml_core.clock import Clock
+from fetchml_core.clock import BootTime, Clock
 from fetchml_core.errors import HostError
 from fetchml_core.jobs.states import State
 from fetchml_core.launcher.process import ProcessLauncher
-from fetchml_core.launcher.spec import Leftover
+from fetchml_core.launcher.spec import Leftover, name_prefix
 from fetchml_core.worker import reaper as module
 from fetchml_core.worker.reaper import Reaper
 from tests.core.service.support import World
@@ -81,6 +82,39 @@ def test_only_what_is_over_is_removed(world):
     assert asked == [1]
 
 
+def test_workspaces_that_came_back(world):
+    """What a power cut brings back is looked for once a boot: of attempts that are over the workspace goes, and no more."""
+
+    class Boots(Clock):
+        number = 1
+
+        def boot(self):
+            return BootTime(f"boot-{self.number}", 1.0)
+
+    clock, launcher = Boots(), FakeLauncher()
+    host = evolve(world.host, clock=clock)
+    reaper = Reaper(host, launcher, lambda: {(7, 2)})
+
+    def bring_back(job, attempt):
+        places = host.data.attempt(job, attempt)
+        for folder in (places.workspace, places.results):
+            folder.mkdir(parents=True)
+            (folder / "file").touch()
+        return places
+
+    over, live = bring_back(7, 1), bring_back(7, 2)
+    assert [(left.job_id, left.attempt) for left in reaper.look()] == [(7, 1)]
+    assert launcher.cleaned == [f"{name_prefix(host.data.folder / 'jobs')}7-1 7/1"]
+    assert (over.workspace.exists(), live.workspace.exists()) == (False, True)
+    assert (over.results / "file").exists()
+
+    later = bring_back(8, 1)
+    assert reaper.look() == []
+    clock.number = 2
+    assert [(left.job_id, left.attempt) for left in reaper.look()] == [(8, 1)]
+    assert not later.workspace.exists()
+
+
 @pytest.fixture
 def looks(world, monkeypatch):
     """A reaper on a clock of the test."""
@@ -89,11 +123,7 @@ def looks(world, monkeypatch):
         seconds = 1000.0
 
         def boot(self):
-            from attrs import evolve
-
             return evolve(super().boot(), seconds=self.seconds)
-
-    from attrs import evolve
 
     clock, launcher = Hand(), FakeLauncher()
     reaper = Reaper(evolve(world.host, clock=clock), launcher, set)
