@@ -4,7 +4,7 @@
     server.yaml             the api file: who may do what
     worker.yaml             the worker file
     agent/<build>/          this program, one folder per build
-    run/                    locks, the wake-up FIFO, the worker's record and log, who drained it, GPUs that no job gets
+    run/                    locks, the wake-up FIFO, the worker's record and log, who drained it, GPUs out of use, the last boot, GPUs that no job gets
 <data>/                     the worker file's base_path, else <base>/data
     queue/                  the native queue; queue.sqlite and queue-files/: see fetchml_core.queue
     queue-fallback/         with Redis: jobs of the time when it was away, and ids for more
