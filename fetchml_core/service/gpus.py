@@ -11,7 +11,8 @@ from fetchml_core.jobs.job import Job
 from fetchml_core.jobs.states import ACTIVE
 from fetchml_core.launcher.evidence import is_alive, read_stat
 from fetchml_core.queue.base import Filter
-from fetchml_core.wire.messages import GpuHolder, GpuInfo, GpusReply, GpuUser, Nothing
+from fetchml_core.wire.gpus import GpuHolder, GpuInfo, GpusReply, GpuUser
+from fetchml_core.wire.verbs import Nothing
 
 from .context import Context
 from .host import Host

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from fetchml_core.jobs.job import Job
 from fetchml_core.launcher.log import log_end, read_log
-from fetchml_core.wire.messages import JobNews, LogsReply, LogsRequest, WorkerInfo
+from fetchml_core.wire.jobs import JobNews
+from fetchml_core.wire.output import LogsReply, LogsRequest
 from fetchml_core.wire.session import CHUNK
+from fetchml_core.wire.worker import WorkerInfo
 
 from .blockers import RETRIES
 from .context import Context

@@ -11,8 +11,8 @@ from fetchml_core.errors import HostError
 from fetchml_core.jobs.job import Job, Stop
 from fetchml_core.jobs.states import ACTIVE, State
 from fetchml_core.queue.base import Filter
-from fetchml_core.wire.messages import (
-    Nothing,
+from fetchml_core.wire.verbs import Nothing
+from fetchml_core.wire.worker import (
     WorkerDrainReply,
     WorkerDrainRequest,
     WorkerJob,

@@ -27,7 +27,7 @@ from fetchml_core.jobs.job import Job
 from fetchml_core.launcher.evidence import is_alive, send_signal
 from fetchml_core.launcher.spec import Capabilities
 from fetchml_core.places import Base, own_command
-from fetchml_core.wire.messages import PodmanInfo, WorkerInfo
+from fetchml_core.wire.worker import PodmanInfo, WorkerInfo
 
 from .drain import drain_info, read_drain
 from .host import Host

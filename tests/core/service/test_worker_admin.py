@@ -18,16 +18,9 @@ from fetchml_core.permission.policy import Identity
 from fetchml_core.service import worker_admin
 from fetchml_core.service.drain import Drain, read_drain, remove_drain, write_drain
 from fetchml_core.service.workers import ensure_worker, stop_worker, worker_alive
-from fetchml_core.wire.messages import (
-    CancelRequest,
-    ListRequest,
-    Nothing,
-    ShowRequest,
-    SubmitRequest,
-    WorkerDrainRequest,
-    WorkerInfo,
-    WorkerStopRequest,
-)
+from fetchml_core.wire.jobs import CancelRequest, ListRequest, ShowRequest, SubmitRequest
+from fetchml_core.wire.verbs import Nothing
+from fetchml_core.wire.worker import WorkerDrainRequest, WorkerInfo, WorkerStopRequest
 from tests.core.service.support import AUDIT, Talk, World
 from tests.core.worker.support import sweep
 from tests.support.wait import poll_until

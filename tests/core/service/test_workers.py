@@ -23,7 +23,7 @@ from fetchml_core.service.workers import (
     worker_alive,
     worker_info,
 )
-from fetchml_core.wire.messages import WorkerInfo
+from fetchml_core.wire.worker import WorkerInfo
 from tests.core.service.support import World
 
 

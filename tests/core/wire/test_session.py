@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from fetchml_core.errors import HostError, NotFoundError, from_fields
 from fetchml_core.wire.frame import Frame, ProtocolError, encode
-from fetchml_core.wire.messages import Call, Done, Failure, Hello, Item, ListRequest, Nothing, Welcome
+from fetchml_core.wire.jobs import ListRequest
+from fetchml_core.wire.messages import Call, Done, Failure, Hello, Item, Welcome
 from fetchml_core.wire.session import CHUNK, ClientSession, Data, ServerSession, send, send_data
+from fetchml_core.wire.verbs import Nothing
 
 HELLO = Hello("1", "key")
 WELCOME = Welcome("anna", "box1", "1")

@@ -11,7 +11,8 @@ from attrs import evolve
 from fetchml_core.errors import FetchError
 from fetchml_core.jobs.states import State
 from fetchml_core.launcher.log import whole_log
-from fetchml_core.wire.messages import CancelRequest, ListRequest, LogsRequest, SubmitRequest
+from fetchml_core.wire.jobs import CancelRequest, ListRequest, SubmitRequest
+from fetchml_core.wire.output import LogsRequest
 from tests.core.service.support import WORKER_FILE, Talk, World
 from tests.support.disk import fill
 
