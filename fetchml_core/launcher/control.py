@@ -78,8 +78,10 @@ def shell_spec(spec: LaunchSpec, view: JobView, environment: dict[str, str], giv
     )
 
 
-def is_ready(folder: Path) -> bool:
-    """Return whether the attempt's init waits for the go: whether the FIFO has a reader."""
+def is_ready(folder: Path, *, gpus: bool = False) -> bool:
+    """Return whether the attempt's init is there: whether the FIFO has a reader, and for *gpus* also its report."""
+    if gpus and not os.path.lexists(folder / "control" / "gpus.json"):
+        return False
     fd = _open_go(folder)
     if fd is None:
         return False

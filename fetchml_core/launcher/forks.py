@@ -10,6 +10,7 @@ import os
 import select
 import subprocess
 import threading
+import weakref
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -67,12 +68,11 @@ class ForkServer:
     def _drop(self) -> None:
         """End the server; its inits go on."""
         if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
+            self._end()
             self._process = None
 
     def _run(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             self._argv,
             env=dict(self._env),
             cwd="/",
@@ -80,6 +80,13 @@ class ForkServer:
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
+        self._end = weakref.finalize(self, _kill, process)  # also of one whom nobody closed
+        return process
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.communicate()
 
 
 def _pipe(file: IO[bytes] | None) -> IO[bytes]:

@@ -64,8 +64,9 @@ def start(init, control):
 def main():
     """Serve until standard input ends."""
     init = load_init()
-    import ctypes  # noqa: F401 - each init needs it
+    import ctypes  # noqa: F401 - each init needs them
     import resource  # noqa: F401
+    import selectors  # noqa: F401
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.freeze()  # what is there now stays shared with the inits

@@ -42,6 +42,7 @@ SANDBOX = (
     *("own-variables", "own-ipc"),
 )
 DEFAULT_USER = "65534:65534"
+_LOOK_S = 0.001
 _READY_TIMEOUT = 30.0
 _GPU_TIMEOUT = 70.0  # above what the init gives CUDA for an answer
 _REMOVALS = 5  # Podman refuses for a moment when a container has just ended, 8 times of 60
@@ -210,7 +211,7 @@ class PodmanLauncher(ByInit):
         pid = int(read_plain_file(spec.folder / "pid", limit=32).strip() or b"0")
         seconds = _READY_TIMEOUT + (_GPU_TIMEOUT if spec.gpus else 0)
         end = self._clock.boot().seconds + seconds
-        while not control.is_ready(spec.folder):
+        while not control.is_ready(spec.folder, gpus=bool(spec.gpus)):
             stat = evidence.read_stat(pid)
             if stat is None or stat.state in "ZX":
                 raise HostError(
@@ -221,7 +222,7 @@ class PodmanLauncher(ByInit):
                 )
             if self._clock.boot().seconds > end:
                 raise HostError("init-failed", f"the job's init was not ready in {seconds:.0f} s")
-            self._clock.sleep(0.005)
+            self._clock.sleep(_LOOK_S)
         return pid
 
     def _prove(

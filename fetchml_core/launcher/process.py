@@ -140,7 +140,7 @@ class ProcessLauncher(ByInit):
     def _wait_ready(self, spec: LaunchSpec, launched: Launched) -> None:
         end = self._clock.boot().seconds + _READY_TIMEOUT + (_GPU_TIMEOUT if spec.gpus else 0)
         pause = _FIRST_PAUSE
-        while not control.is_ready(spec.folder):
+        while not control.is_ready(spec.folder, gpus=bool(spec.gpus)):
             if not evidence.is_alive(launched):
                 raise _failed(spec)
             if self._clock.boot().seconds > end:

@@ -85,6 +85,7 @@ class Chaos:
         (ml.cwd / "job.py").write_text(JOB)
         self.accepted: list[int] = []
         self.done: dict[str, int] = {}
+        self._device = _device(self.base)
         self._prefix = name_prefix(self.base / "data" / "jobs")
         self._over = threading.Event()
         self._clients = [threading.Thread(target=self._submit_and_look, args=(n,)) for n in range(2)]
@@ -193,7 +194,7 @@ class Chaos:
         kill(self._agents())
         self._unmount()
         time.sleep(self.chance.uniform(0, 2))
-        self.disk.mount()
+        self._mount()
         return True
 
     def reboot(self) -> bool:
@@ -201,7 +202,7 @@ class Chaos:
         self.disk.shut_down()
         kill([*self._workers(), *self._agents()])
         self._unmount()
-        self.disk.mount()
+        self._mount()
         self._new_boot_id()
         return True
 
@@ -209,6 +210,10 @@ class Chaos:
         """End all containers of the base, as an admin does who wants to unmount, and wait for the worker to let go."""
         poll_until(self._empty, "the containers have ended", timeout=60)
         self.disk.unmount(timeout=120)
+
+    def _mount(self) -> None:
+        self.disk.mount()
+        self._device = _device(self.base)
 
     def _empty(self) -> bool:
         """Kill what runs in containers, or is about to; say whether there was nothing."""
@@ -224,11 +229,10 @@ class Chaos:
 
     def _inside(self) -> list[int]:
         """Return the processes that have the disk mounted in a namespace of their own."""
-        ours, found = str(self.disk.folder.name), []
-        own = os.readlink("/proc/self/ns/mnt")
+        found, own = [], os.readlink("/proc/self/ns/mnt")
         for entry in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                if os.readlink(entry / "ns/mnt") != own and ours in (entry / "mountinfo").read_text():
+                if os.readlink(entry / "ns/mnt") != own and self._device in (entry / "mountinfo").read_text():
                     found.append(int(entry.name))
         return found
 
@@ -310,6 +314,12 @@ class Chaos:
         if kind == "exit" and not (folder / str(len(job.attempts)) / "results" / "made").exists():
             return "its results are gone"
         return ""
+
+
+def _device(folder: Path) -> str:
+    """Return the words by which tables of mounts name the disk of a folder."""
+    number = folder.stat().st_dev
+    return f" {os.major(number)}:{os.minor(number)} /base/"
 
 
 def kill(pids: list[int], number: int = signal.SIGKILL) -> bool:

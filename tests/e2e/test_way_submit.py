@@ -76,7 +76,8 @@ def test_environment(way, pair):
         inside |= {"checkpoint": str(host.data / "jobs" / str(job) / "checkpoint")}
         inside |= {"stop": str(host.attempt(job) / "control" / "stop")}
     path = env.pop("PATH")
-    assert env == {
+    hidden = {} if host.contained else {"CUDA_VISIBLE_DEVICES": "", "ROCR_VISIBLE_DEVICES": ""}
+    assert env == hidden | {
         "HOME": inside["home"],
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",

@@ -86,6 +86,9 @@ class Attempt:
 class Contract:
     """What every launcher does with every init; subclasses give the fixtures `launcher` and `image`."""
 
+    variables: frozenset[str] = frozenset()
+    """Names of those that a job has beside `PROMISED`."""
+
     @pytest.fixture
     def start(self, launcher, image, tmp_path):
         """Launch a shell line; what was launched is cleaned up."""
@@ -224,7 +227,10 @@ class Contract:
 
         assert f"LEARNING_RATE={value}\n" in attempt.output()
         # The shell that runs this test's line adds the last three.
-        assert names - {"PWD", "SHLVL", "_", "OLDPWD"} == PROMISED | {"LEARNING_RATE", "EMPTY"}
+        assert names - {"PWD", "SHLVL", "_", "OLDPWD"} == PROMISED | self.variables | {
+            "LEARNING_RATE",
+            "EMPTY",
+        }
         assert {"FETCHML_JOB_ID=7", "FETCHML_ATTEMPT=2", "LANG=C.UTF-8"} <= set(attempt.output().splitlines())
 
     @pytest.mark.each_podman

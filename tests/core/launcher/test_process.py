@@ -32,6 +32,8 @@ def image():
 class TestProcess(Contract):
     """The contract, on the bare host."""
 
+    variables = frozenset({"CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"})
+
 
 def test_says_that_it_does_not_sandbox(launcher, tmp_path):
     """Every attempt is marked, and the host's capabilities name what is lost."""
