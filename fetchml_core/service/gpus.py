@@ -17,7 +17,7 @@ from fetchml_core.wire.verbs import Nothing
 from .context import Context
 from .host import Host
 from .quarantine import marked, read_gpu_record
-from .workers import living_record
+from .worker_info import living_record
 
 _DEEPEST = 1000
 """Generations of processes that are looked at: /proc may change while it is read."""

@@ -18,7 +18,7 @@ from .heal import heal
 from .news import Every, QueueNews
 from .select import select_one
 from .why import why
-from .workers import worker_info
+from .worker_info import worker_info
 
 POLL_S = 0.02
 """How often a followed log is looked at: a stat and a read, no fork; half a hundredth of a CPU per follower."""

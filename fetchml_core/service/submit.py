@@ -20,7 +20,8 @@ from .network import check_network
 from .room import Capacity
 from .snapshot import load_manifest
 from .wanted import check_wanted
-from .workers import ensure_worker, linger_note, worker_info
+from .worker_info import linger_note, worker_info
+from .workers import ensure_worker
 
 MAX_ARGUMENTS = 100_000
 MOST_IN_LINE = 2_000

@@ -31,16 +31,8 @@ from .front import front
 from .gpus import inventory_of
 from .heal import heal
 from .host import Host
-from .workers import (
-    WorkerRecord,
-    ensure_worker,
-    living_record,
-    start_service,
-    stop_worker,
-    wake_worker,
-    worker_alive,
-    worker_info,
-)
+from .worker_info import WorkerRecord, living_record, worker_alive, worker_info
+from .workers import ensure_worker, start_service, stop_worker, wake_worker
 
 ACTION = "worker:admin"
 MAX_REASON = 500

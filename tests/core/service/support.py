@@ -22,7 +22,7 @@ from fetchml_core.permission.policy import LOCAL, Identity
 from fetchml_core.queue.base import Finished, Started
 from fetchml_core.service.host import Host, open_host
 from fetchml_core.service.perform import perform
-from fetchml_core.service.workers import WorkerRecord
+from fetchml_core.service.worker_info import WorkerRecord
 from fetchml_core.snapshot.manifest import Manifest
 from fetchml_core.wire.jobs import (
     CancelRequest,

@@ -15,7 +15,7 @@ from fetchml_core.hardware.inventory import Gpu, GpuProcess, Inventory
 from fetchml_core.jobs.job import Attempt, Job, JobSpec, Launched
 from fetchml_core.launcher.evidence import read_stat
 from fetchml_core.service.gpus import gpu_infos, inventory_of
-from fetchml_core.service.workers import WorkerRecord
+from fetchml_core.service.worker_info import WorkerRecord
 from fetchml_core.wire.gpus import GpuHolder, GpuUser
 from tests.core.service.support import WORKER_FILE, World
 from tests.support.wait import poll_until

@@ -17,7 +17,8 @@ from fetchml_core.jobs.states import State
 from fetchml_core.permission.policy import Identity
 from fetchml_core.service import worker_admin
 from fetchml_core.service.drain import Drain, read_drain, remove_drain, write_drain
-from fetchml_core.service.workers import ensure_worker, stop_worker, worker_alive
+from fetchml_core.service.worker_info import worker_alive
+from fetchml_core.service.workers import ensure_worker, stop_worker
 from fetchml_core.wire.jobs import CancelRequest, ListRequest, ShowRequest, SubmitRequest
 from fetchml_core.wire.verbs import Nothing
 from fetchml_core.wire.worker import WorkerDrainRequest, WorkerInfo, WorkerStopRequest

@@ -12,17 +12,10 @@ from attrs import evolve
 from fetchml_core.convert import to_data
 from fetchml_core.errors import ConfigError
 from fetchml_core.fsio import replace_file, try_lock
+from fetchml_core.places import own_command
 from fetchml_core.service import workers
-from fetchml_core.service.workers import (
-    WorkerRecord,
-    ensure_worker,
-    heal_worker,
-    linger_note,
-    own_command,
-    wake_worker,
-    worker_alive,
-    worker_info,
-)
+from fetchml_core.service.worker_info import WorkerRecord, linger_note, worker_alive, worker_info
+from fetchml_core.service.workers import ensure_worker, heal_worker, wake_worker
 from fetchml_core.wire.worker import WorkerInfo
 from tests.core.service.support import World
 

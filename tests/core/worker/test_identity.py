@@ -19,7 +19,7 @@ from fetchml_core.jobs.states import State
 from fetchml_core.launcher import evidence
 from fetchml_core.launcher.process import ProcessLauncher
 from fetchml_core.queue.base import Started
-from fetchml_core.service.workers import WorkerRecord, worker_alive, worker_info
+from fetchml_core.service.worker_info import WorkerRecord, worker_alive, worker_info
 from fetchml_core.worker.main import main
 from tests.core.service.support import WORKER_FILE, World
 from tests.core.worker.support import Serving, sweep

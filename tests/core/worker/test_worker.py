@@ -21,10 +21,11 @@ from fetchml_core.jobs.retries import FIRST_S
 from fetchml_core.jobs.states import State
 from fetchml_core.launcher.evidence import read_stat
 from fetchml_core.launcher.process import ProcessLauncher
+from fetchml_core.places import own_command
 from fetchml_core.queue.base import Pause, Started, Stored
 from fetchml_core.service.drain import Drain, remove_drain, write_drain
 from fetchml_core.service.show import last_metrics
-from fetchml_core.service.workers import WorkerRecord, own_command, worker_alive
+from fetchml_core.service.worker_info import WorkerRecord, worker_alive
 from fetchml_core.worker import preparation
 from fetchml_core.worker import worker as module
 from fetchml_core.worker.main import main
