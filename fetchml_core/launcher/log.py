@@ -17,7 +17,7 @@ from fetchml_core.errors import HostError
 from fetchml_core.fsio import open_plain_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from fetchml_core.clock import Clock
@@ -131,20 +131,6 @@ def sync_log(control: Path) -> None:
 def cut_mark(dropped: int) -> bytes:
     """Return the line that stands for *dropped* bytes of output."""
     return f"\n[fetchml: {dropped} bytes of output dropped here]\n".encode("ascii")
-
-
-def whole_log(control: Path, *, size: int = 1 << 18, limit: int = 1 << 32) -> Iterator[bytes]:
-    """Yield the kept output in pieces of at most *size* bytes, `cut_mark` in its gaps; ends after *limit* bytes."""
-    offset = given = 0
-    while given < limit:
-        chunk = read_log(control, offset, size)
-        if not chunk.data:
-            return
-        if chunk.dropped:
-            yield cut_mark(chunk.dropped)
-        yield chunk.data
-        offset = chunk.next
-        given += len(chunk.data)
 
 
 def _parts(control: Path) -> list[tuple[int, str]]:
