@@ -9,7 +9,7 @@ import typer
 from fetchml_cli.commands.common import JobsArgument, JsonOption, ProfileOption, connect
 from fetchml_cli.lazy import new_app
 from fetchml_cli.output.jobs import job_fields
-from fetchml_core.wire.messages import MAX_JOBS, CancelReply, CancelRequest, ListReply, ListRequest
+from fetchml_core.wire.jobs import MAX_JOBS, CancelReply, CancelRequest, ListReply, ListRequest
 
 if TYPE_CHECKING:
     from fetchml_cli.cli import Cli

@@ -16,7 +16,8 @@ from fetchml_core.errors import UnreachableError
 from fetchml_core.jobs.job import Job
 from fetchml_core.jobs.states import State
 from fetchml_core.launcher.log import cut_mark
-from fetchml_core.wire.messages import JobNews, LogsReply, LogsRequest
+from fetchml_core.wire.jobs import JobNews
+from fetchml_core.wire.output import LogsReply, LogsRequest
 
 if TYPE_CHECKING:
     from fetchml_cli.cli import Cli

@@ -11,7 +11,8 @@ from fetchml_cli.commands.common import JsonOption, ProfileOption, connect, host
 from fetchml_cli.lazy import new_app
 from fetchml_cli.output.table import Cell, Column, Row, write_table
 from fetchml_core.units import format_size
-from fetchml_core.wire.messages import GpuInfo, GpusReply, GpuUser, Nothing
+from fetchml_core.wire.gpus import GpuInfo, GpusReply, GpuUser
+from fetchml_core.wire.verbs import Nothing
 
 if TYPE_CHECKING:
     from fetchml_cli.cli import Cli

@@ -9,7 +9,7 @@ import typer
 from fetchml_cli.commands.common import JobsArgument, JsonOption, ProfileOption, connect, hint_next
 from fetchml_cli.commands.holding import show_reply
 from fetchml_cli.lazy import new_app
-from fetchml_core.wire.messages import HoldReply, HoldRequest
+from fetchml_core.wire.jobs import HoldReply, HoldRequest
 
 if TYPE_CHECKING:
     from fetchml_cli.cli import Cli

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fetchml_cli.output.jobs import job_fields
-from fetchml_core.wire.messages import HoldReply
+from fetchml_core.wire.jobs import HoldReply
 
 if TYPE_CHECKING:
     from fetchml_cli.cli import Cli

@@ -18,7 +18,8 @@ from fetchml_cli.commands.common import (
 from fetchml_cli.commands.follow import Follower, LogPrinter, end_lines
 from fetchml_cli.lazy import new_app
 from fetchml_core.launcher.log import cut_mark
-from fetchml_core.wire.messages import JobNews, LogsReply, LogsRequest, ShowReply, ShowRequest
+from fetchml_core.wire.jobs import JobNews, ShowReply, ShowRequest
+from fetchml_core.wire.output import LogsReply, LogsRequest
 
 if TYPE_CHECKING:
     from fetchml_cli.cli import Cli

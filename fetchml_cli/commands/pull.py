@@ -17,7 +17,7 @@ from fetchml_cli.output.progress import progress
 from fetchml_core.errors import FetchError, HostError, InputError, explain_os_error
 from fetchml_core.fsio import write_all
 from fetchml_core.units import format_size
-from fetchml_core.wire.messages import FetchRequest, ResultFile, ResultsReply, ResultsRequest
+from fetchml_core.wire.output import FetchRequest, ResultFile, ResultsReply, ResultsRequest
 
 if TYPE_CHECKING:
     from fetchml_cli.cli import Cli

@@ -14,7 +14,7 @@ from fetchml_cli.output.jobs import asked_for, ending, job_fields, ran, waited, 
 from fetchml_cli.output.times import ago, rfc3339
 from fetchml_core.jobs.job import Attempt, Job, Outcome
 from fetchml_core.units import format_cpus, format_duration, format_size
-from fetchml_core.wire.messages import ShowReply, ShowRequest
+from fetchml_core.wire.jobs import ShowReply, ShowRequest
 
 if TYPE_CHECKING:
     from fetchml_cli.cli import Cli

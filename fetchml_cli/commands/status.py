@@ -12,7 +12,7 @@ from fetchml_cli.output.jobs import COLUMNS, drain_words, job_fields, job_row, w
 from fetchml_cli.output.table import write_table
 from fetchml_cli.output.times import rfc3339
 from fetchml_core.errors import InputError
-from fetchml_core.wire.messages import ListReply, ListRequest
+from fetchml_core.wire.jobs import ListReply, ListRequest
 
 if TYPE_CHECKING:
     from fetchml_cli.cli import Cli

@@ -25,7 +25,7 @@ from fetchml_core.jobs.checks import plain_name
 from fetchml_core.jobs.job import JobSpec, Resources
 from fetchml_core.snapshot.scan import Scan, scan
 from fetchml_core.units import parse_duration, parse_size
-from fetchml_core.wire.messages import SubmitReply, SubmitRequest
+from fetchml_core.wire.jobs import SubmitReply, SubmitRequest
 
 if TYPE_CHECKING:
     from fetchml_cli.cli import Cli

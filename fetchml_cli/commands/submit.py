@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fetchml_core.jobs.job import Job, JobSpec
     from fetchml_core.snapshot.scan import Scan
     from fetchml_core.snapshot.tree import TreePlan
-    from fetchml_core.wire.messages import SubmitReply
+    from fetchml_core.wire.jobs import SubmitReply
 
 app = new_app()
 

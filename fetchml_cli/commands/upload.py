@@ -9,8 +9,8 @@ from fetchml_cli.output.progress import progress
 from fetchml_core.errors import InputError
 from fetchml_core.snapshot.scan import Scan
 from fetchml_core.snapshot.transfer import FileChanged, read_blob
-from fetchml_core.wire.messages import StageReply, StageRequest, UploadReply, UploadRequest
 from fetchml_core.wire.session import CHUNK
+from fetchml_core.wire.snapshot import StageReply, StageRequest, UploadReply, UploadRequest
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -24,7 +24,7 @@ from fetchml_cli.output.jobs import job_fields
 from fetchml_core.errors import UnreachableError
 from fetchml_core.jobs.job import Job
 from fetchml_core.units import parse_duration
-from fetchml_core.wire.messages import MAX_JOBS, JobNews, ListReply, ListRequest, WaitReply, WaitRequest
+from fetchml_core.wire.jobs import MAX_JOBS, JobNews, ListReply, ListRequest, WaitReply, WaitRequest
 
 if TYPE_CHECKING:
     from fetchml_cli.cli import Cli

@@ -11,7 +11,7 @@ from fetchml_cli.commands.common import JobArgument, JsonOption, ProfileOption, 
 from fetchml_cli.lazy import new_app
 from fetchml_cli.output.jobs import asked_for, ending, ran, waited, worker_fields
 from fetchml_core.units import format_cpus, format_duration, format_size
-from fetchml_core.wire.messages import Blocker, Holds, WhyReply, WhyRequest
+from fetchml_core.wire.why import Blocker, Holds, WhyReply, WhyRequest
 
 if TYPE_CHECKING:
     from fetchml_cli.cli import Cli

@@ -12,7 +12,7 @@ from fetchml_cli.output.times import ago, rfc3339
 from fetchml_core.jobs.job import Attempt, Job, Launched, Outcome, Resources, Stop
 from fetchml_core.jobs.states import State
 from fetchml_core.units import format_cpus, format_size
-from fetchml_core.wire.messages import DrainInfo, WorkerInfo
+from fetchml_core.wire.worker import DrainInfo, WorkerInfo
 
 COLUMNS = (
     Column("JOB", fixed=True, right=True),

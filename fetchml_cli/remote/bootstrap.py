@@ -68,41 +68,18 @@ class Started:
     uploaded: bool
 
 
-def start_agent(
-    stream: ByteStream,
-    *,
-    base: str,
-    build: str = "",
-    archive: Callable[[], bytes] | None = None,
-    timeout: float,
-    progress: Callable[[int, int], None] | None = None,
-    early: bytes = b"",
-) -> Started:
-    """Bring the agent to the other end of *stream* and start it; afterwards the stream carries its frames.
+class Starting:
+    """Brings the agent to the other end of a stream and starts it; afterwards the stream carries its frames.
+
+    It has two halves: made, the host has all it needs to start; `finish` waits for its answer. A fifth of a second lies
+    between them, in which the client may do something else. Where one fails the stream is closed.
 
     Args:
-        stream: Where `COMMAND` has just been started. Closed when this fails.
+        stream: Where `COMMAND` has just been started.
         base: The profile's worker_base: absolute, ``~/...``, or relative to the account's home folder.
         build: Name of the build, from `pack`; empty: run the package that is installed there (local transport).
-        archive: Makes the archive of that build; called only where the host lacks it.
         timeout: Seconds for each answer.
-        progress: Called with bytes sent and bytes in all during an upload.
         early: First bytes for the agent, sent without waiting for an answer: saves a round trip.
-
-    Raises:
-        HostError: ``python-missing``, ``python-too-old``, ``disk-full``, ``agent-not-installed``,
-            ``agent-archive-refused``, ``agent-damaged``.
-        UnreachableError: ``noisy-login``, ``agent-not-started``, ``host-silent``, ``connection-lost``.
-    """
-    starting = Starting(stream, base=base, build=build, timeout=timeout, early=early)
-    return starting.finish(archive, progress)
-
-
-class Starting:
-    """`start_agent` in two halves: made, the host has all it needs to start; `finish` waits for its answer.
-
-    A fifth of a second lies between them, in which the client may do something else. Arguments and errors are those of
-    `start_agent`.
     """
 
     def __init__(
@@ -127,7 +104,17 @@ class Starting:
         archive: Callable[[], bytes] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Started:
-        """Wait for the host's answer, and upload the build where it is missing."""
+        """Wait for the host's answer, and upload the build where it is missing.
+
+        Args:
+            archive: Makes the archive of the build; called only where the host lacks it.
+            progress: Called with bytes sent and bytes in all during an upload.
+
+        Raises:
+            HostError: ``python-missing``, ``python-too-old``, ``disk-full``, ``agent-not-installed``,
+                ``agent-archive-refused``, ``agent-damaged``.
+            UnreachableError: ``noisy-login``, ``agent-not-started``, ``host-silent``, ``connection-lost``.
+        """
         with self._closed_on_failure():
             answer = self._timed(self._timeout, self._preamble)
             uploaded = not answer.get("have")

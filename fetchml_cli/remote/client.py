@@ -1,7 +1,7 @@
 """The typed client: one conversation with a host's agent, whatever transport carries it.
 
 Layer 6. `connect` opens the stream, starts the agent and says hello (`Opening` does it in two halves); `Client.call`
-asks for a verb of `fetchml_core.wire.messages.VERBS` and returns its result.
+asks for a verb of `fetchml_core.wire.verbs.VERBS` and returns its result.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from fetchml_cli.transport.open import open_stream
 from fetchml_core.convert import from_data
 from fetchml_core.errors import BugError, FetchError, UnreachableError, from_fields
 from fetchml_core.places import EMBEDDED_BASE
-from fetchml_core.wire.messages import VERBS, Done, Failure, Hello, Item, Welcome
+from fetchml_core.wire.messages import Done, Failure, Hello, Item, Welcome
 from fetchml_core.wire.session import ClientSession, Data, Event, send_data
+from fetchml_core.wire.verbs import VERBS
 
 if TYPE_CHECKING:
     from typing_extensions import Self

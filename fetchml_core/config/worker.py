@@ -69,14 +69,14 @@ class SandboxConfig:
         help="Seccomp profile; unset: the shipped, hardened one.",
         example="configs/seccomp/custom-profile.json",
         reason="the reference tells how to customise the profile, and no key to name it",
-        read_by="fetchml_core.worker.runner:Runner._spec",
+        read_by="fetchml_core.worker.preparation:launch_spec",
     )
     limits: str = option(
         default="required",
         choices=("required", "best-effort"),
         help="Whether a job may run where its CPU and memory limits cannot be enforced.",
         reason="rootless Podman on cgroup v1 ignores limits",
-        read_by="fetchml_core.worker.runner:Runner._spec",
+        read_by="fetchml_core.worker.preparation:launch_spec",
     )
 
 
@@ -177,7 +177,7 @@ class WorkerConfig:
     graceful_timeout: Duration = option(
         default=Duration("5m"),
         help="Time between the signal to stop and the kill.",
-        read_by="fetchml_core.worker.runner:_Stopping.drive",
+        read_by="fetchml_core.worker.stopping:Stopping.drive",
     )
 
     prewarm_enabled: bool = option(
@@ -206,12 +206,12 @@ class WorkerConfig:
     container_workspace: str = option(
         default="/workspace",
         help="Where a job finds its code.",
-        read_by="fetchml_core.worker.runner:Runner._spec",
+        read_by="fetchml_core.worker.preparation:launch_spec",
     )
     container_results: str = option(
         default="/results",
         help="Where a job leaves its results.",
-        read_by="fetchml_core.worker.runner:Runner._spec",
+        read_by="fetchml_core.worker.preparation:launch_spec",
     )
 
     gpu_vendor: str = option(

@@ -17,10 +17,14 @@ from fetchml_core.errors import HostError
 from fetchml_core.fsio import open_plain_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from fetchml_core.clock import Clock
+
 MAX_PARTS = 16
+SETTLED_S = 3.0
+"""A folder's time moves in steps: only this long after its last change does it tell of every later one."""
 _PART = re.compile(r"log\.(\d{1,15})", re.ASCII)
 
 
@@ -52,12 +56,45 @@ def read_log(control: Path, offset: int, size: int) -> LogChunk:
         offset: A place in the whole output, at least 0.
         size: At least 1.
     """
-    for start, name in _parts(control):
-        data = _read(control / name, max(0, offset - start), size)
-        if data:
-            begin = max(offset, start)
-            return LogChunk(begin, data, begin - offset)
-    return LogChunk(offset, b"")
+    return _read_parts(control, _parts(control), offset, size)
+
+
+class LogReader:
+    """Reads the output on and on while it grows. Where nothing is new no folder is listed and no file opened.
+
+    Args:
+        control: The attempt's control folder on the host; it need not exist yet.
+        clock: The machine's.
+    """
+
+    def __init__(self, control: Path, clock: Clock) -> None:
+        self._control = control
+        self._clock = clock
+        self._offset = 0
+        self._parts = [(0, "log")]
+        self._newest = control / "log"
+        self._changed: int | None = None
+
+    def read(self, size: int) -> LogChunk:
+        """Return at most *size* bytes, at least 1, of what has come since; no data at the end of what there is."""
+        self._list()
+        if self._parts[-1][0] + _size(self._newest) <= self._offset:
+            return LogChunk(self._offset, b"")
+        chunk = _read_parts(self._control, self._parts, self._offset, size)
+        self._offset = chunk.next
+        return chunk
+
+    def _list(self) -> None:
+        """Look which parts there are, unless by the folder's own time none has come or gone."""
+        try:
+            changed = os.stat(self._control).st_mtime_ns  # noqa: PTH116 - no detour, this is asked twice a second
+        except FileNotFoundError:
+            return
+        if changed != self._changed:
+            self._parts = _parts(self._control)
+            self._newest = self._control / self._parts[-1][1]
+            settled = self._clock.now() - changed / 1e9 > SETTLED_S
+            self._changed = changed if settled else None
 
 
 def log_end(control: Path) -> int:
@@ -96,27 +133,29 @@ def cut_mark(dropped: int) -> bytes:
     return f"\n[fetchml: {dropped} bytes of output dropped here]\n".encode("ascii")
 
 
-def whole_log(control: Path, *, size: int = 1 << 18, limit: int = 1 << 32) -> Iterator[bytes]:
-    """Yield the kept output in pieces of at most *size* bytes, `cut_mark` in its gaps; ends after *limit* bytes."""
-    offset = given = 0
-    while given < limit:
-        chunk = read_log(control, offset, size)
-        if not chunk.data:
-            return
-        if chunk.dropped:
-            yield cut_mark(chunk.dropped)
-        yield chunk.data
-        offset = chunk.next
-        given += len(chunk.data)
-
-
 def _parts(control: Path) -> list[tuple[int, str]]:
     try:
         names = os.listdir(control)  # noqa: PTH208 - names, not paths
     except FileNotFoundError:
-        return []
+        names = []
     later = sorted((int(match[1]), name) for name in names if (match := _PART.fullmatch(name)))
     return [(0, "log"), *later[-MAX_PARTS:]]
+
+
+def _read_parts(control: Path, parts: Sequence[tuple[int, str]], offset: int, size: int) -> LogChunk:
+    for start, name in parts:
+        data = _read(control / name, max(0, offset - start), size)
+        if data:
+            begin = max(offset, start)
+            return LogChunk(begin, data, begin - offset)
+    return LogChunk(offset, b"")
+
+
+def _size(path: Path) -> int:
+    try:
+        return os.lstat(path).st_size
+    except OSError:  # not made yet, or dropped in this moment
+        return 0
 
 
 def _read(path: Path, offset: int, size: int) -> bytes:

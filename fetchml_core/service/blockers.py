@@ -13,7 +13,8 @@ from fetchml_core.jobs.retries import waits_until
 from fetchml_core.jobs.states import State
 from fetchml_core.queue.base import Pause, claim_order
 from fetchml_core.units import format_cpus, format_duration, format_size
-from fetchml_core.wire.messages import Blocker, Holder, Holds, WorkerInfo
+from fetchml_core.wire.why import Blocker, Holder, Holds
+from fetchml_core.wire.worker import WorkerInfo
 
 from .drain import why_drained
 from .room import MILLI, Capacity, Demand, Holding, Lack, holdings

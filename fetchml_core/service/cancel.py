@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fetchml_core.jobs.job import Stop
 from fetchml_core.queue.moves import refuse_if_moved
-from fetchml_core.wire.messages import CancelReply, CancelRequest
+from fetchml_core.wire.jobs import CancelReply, CancelRequest
 
 from .context import Context
 from .heal import heal

@@ -13,7 +13,7 @@ from fetchml_core.convert import from_data, to_data
 from fetchml_core.errors import FetchError
 from fetchml_core.fsio import read_json, sync_folder, write_durably
 from fetchml_core.places import Base
-from fetchml_core.wire.messages import DrainInfo
+from fetchml_core.wire.worker import DrainInfo
 
 
 @frozen

@@ -6,8 +6,9 @@ import os
 
 from fetchml_core.errors import NotFoundError
 from fetchml_core.fsio import open_below
-from fetchml_core.wire.messages import FetchRequest, Nothing
+from fetchml_core.wire.output import FetchRequest
 from fetchml_core.wire.session import CHUNK
+from fetchml_core.wire.verbs import Nothing
 
 from .context import Context
 

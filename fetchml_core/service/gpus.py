@@ -11,12 +11,13 @@ from fetchml_core.jobs.job import Job
 from fetchml_core.jobs.states import ACTIVE
 from fetchml_core.launcher.evidence import is_alive, read_stat
 from fetchml_core.queue.base import Filter
-from fetchml_core.wire.messages import GpuHolder, GpuInfo, GpusReply, GpuUser, Nothing
+from fetchml_core.wire.gpus import GpuHolder, GpuInfo, GpusReply, GpuUser
+from fetchml_core.wire.verbs import Nothing
 
 from .context import Context
 from .host import Host
 from .quarantine import marked, read_gpu_record
-from .workers import living_record
+from .worker_info import living_record
 
 _DEEPEST = 1000
 """Generations of processes that are looked at: /proc may change while it is read."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from fetchml_core.jobs.job import Job
 from fetchml_core.jobs.states import State
-from fetchml_core.wire.messages import WorkerInfo
+from fetchml_core.wire.worker import WorkerInfo
 
 from .drain import read_drain
 from .host import Host

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from fetchml_core.errors import HostError
 from fetchml_core.jobs.job import Job
 from fetchml_core.queue.moves import refuse_if_moved
-from fetchml_core.wire.messages import HoldReply, HoldRequest, ReleaseRequest
+from fetchml_core.wire.jobs import HoldReply, HoldRequest, ReleaseRequest
 
 from .context import Context
 from .heal import heal

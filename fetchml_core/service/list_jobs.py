@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fetchml_core.jobs.job import Job
 from fetchml_core.jobs.states import FINAL
 from fetchml_core.queue.base import UNFINISHED, Filter, Queue
-from fetchml_core.wire.messages import MAX_JOBS, ListReply, ListRequest
+from fetchml_core.wire.jobs import MAX_JOBS, ListReply, ListRequest
 
 from .blockers import why_paused
 from .context import Context

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from fetchml_core.jobs.job import Job
 from fetchml_core.launcher.log import log_end, read_log
-from fetchml_core.wire.messages import JobNews, LogsReply, LogsRequest, WorkerInfo
+from fetchml_core.wire.jobs import JobNews
+from fetchml_core.wire.output import LogsReply, LogsRequest
 from fetchml_core.wire.session import CHUNK
+from fetchml_core.wire.worker import WorkerInfo
 
 from .blockers import RETRIES
 from .context import Context
@@ -16,7 +18,7 @@ from .heal import heal
 from .news import Every, QueueNews
 from .select import select_one
 from .why import why
-from .workers import worker_info
+from .worker_info import worker_info
 
 POLL_S = 0.02
 """How often a followed log is looked at: a stat and a read, no fork; half a hundredth of a CPU per follower."""

@@ -22,7 +22,7 @@ from fetchml_core.jobs.states import ACTIVE
 from fetchml_core.queue.base import Filter, Pause, Queue, Stored
 from fetchml_core.queue.engines import open_chosen
 from fetchml_core.queue.home import find_home
-from fetchml_core.wire.messages import QueueMigrateNews, QueueMigrateReply, QueueMigrateRequest
+from fetchml_core.wire.queue import QueueMigrateNews, QueueMigrateReply, QueueMigrateRequest
 
 from .context import Context
 from .host import Host

@@ -15,7 +15,7 @@ from attrs import frozen
 from fetchml_core.convert import from_data
 from fetchml_core.errors import InputError
 from fetchml_core.permission.policy import Identity
-from fetchml_core.wire.messages import VERBS
+from fetchml_core.wire.verbs import VERBS
 
 from . import (
     cancel,

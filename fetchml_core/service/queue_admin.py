@@ -9,9 +9,8 @@ from pathlib import Path
 from fetchml_core.jobs.states import State
 from fetchml_core.queue.base import QUEUED, Pause
 from fetchml_core.queue.moves import refuse_if_moved
-from fetchml_core.wire.messages import (
+from fetchml_core.wire.queue import (
     DamageInfo,
-    Nothing,
     PauseInfo,
     QueueCheckReply,
     QueueCheckRequest,
@@ -19,6 +18,7 @@ from fetchml_core.wire.messages import (
     QueuePauseRequest,
     QueueStatsReply,
 )
+from fetchml_core.wire.verbs import Nothing
 
 from .context import Context
 from .front import front

@@ -14,7 +14,7 @@ from fetchml_core.config.worker import WorkerConfig
 from fetchml_core.places import Base
 
 from .host import Host, make_host, server_of
-from .workers import living_record_at
+from .worker_info import living_record_at
 
 _WITHOUT_SECRET = frozenset({"native", "sqlite", "filesystem"})
 """Queues that a worker's record names whole; of Redis it has no password."""

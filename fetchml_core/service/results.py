@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fetchml_core.errors import HostError, NotFoundError
 from fetchml_core.fsio import open_below
-from fetchml_core.wire.messages import ResultFile, ResultsReply, ResultsRequest
+from fetchml_core.wire.output import ResultFile, ResultsReply, ResultsRequest
 
 from .context import Context
 from .select import select_one

@@ -8,7 +8,7 @@ from fetchml_core.errors import HostError, InputError, NotFoundError
 from fetchml_core.jobs.job import Job
 from fetchml_core.jobs.selectors import Selector, parse_selector, unknown
 from fetchml_core.queue.base import Filter, Queue
-from fetchml_core.wire.messages import MAX_JOBS
+from fetchml_core.wire.jobs import MAX_JOBS
 
 from .context import Context
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fetchml_core.fsio import open_plain_file
-from fetchml_core.wire.messages import MetricLine, ShowReply, ShowRequest
+from fetchml_core.wire.jobs import MetricLine, ShowReply, ShowRequest
 
 from .context import Context
 from .front import front

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fetchml_core.errors import InputError
 from fetchml_core.snapshot.manifest import MAX_BYTES, Manifest, parse_manifest
 from fetchml_core.snapshot.store import BlobStore
-from fetchml_core.wire.messages import StageReply, StageRequest, UploadReply, UploadRequest
+from fetchml_core.wire.snapshot import StageReply, StageRequest, UploadReply, UploadRequest
 
 from .context import Context
 from .network import check_network

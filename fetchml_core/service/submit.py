@@ -10,7 +10,7 @@ from fetchml_core.launcher.environment import check_env_names
 from fetchml_core.launcher.spec import check_words
 from fetchml_core.queue.base import QUEUED, Queue, claim_order
 from fetchml_core.snapshot.store import BlobStore
-from fetchml_core.wire.messages import SubmitReply, SubmitRequest
+from fetchml_core.wire.jobs import SubmitReply, SubmitRequest
 
 from .blockers import why_paused
 from .capacity import capacity_of
@@ -20,7 +20,8 @@ from .network import check_network
 from .room import Capacity
 from .snapshot import load_manifest
 from .wanted import check_wanted
-from .workers import ensure_worker, linger_note, worker_info
+from .worker_info import linger_note, worker_info
+from .workers import ensure_worker
 
 MAX_ARGUMENTS = 100_000
 MOST_IN_LINE = 2_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fetchml_core.jobs.states import State
-from fetchml_core.wire.messages import JobNews, WaitReply, WaitRequest
+from fetchml_core.wire.jobs import JobNews, WaitReply, WaitRequest
 
 from .context import Context
 from .heal import heal

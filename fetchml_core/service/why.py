@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from fetchml_core.jobs.job import Job
 from fetchml_core.jobs.states import State
-from fetchml_core.wire.messages import Blocker, WhyReply, WhyRequest, WorkerInfo
+from fetchml_core.wire.why import Blocker, WhyReply, WhyRequest
+from fetchml_core.wire.worker import WorkerInfo
 
 from .blockers import Situation, Standing, on_one_line, standings
 from .capacity import capacity_of

@@ -11,8 +11,8 @@ from fetchml_core.errors import HostError
 from fetchml_core.jobs.job import Job, Stop
 from fetchml_core.jobs.states import ACTIVE, State
 from fetchml_core.queue.base import Filter
-from fetchml_core.wire.messages import (
-    Nothing,
+from fetchml_core.wire.verbs import Nothing
+from fetchml_core.wire.worker import (
     WorkerDrainReply,
     WorkerDrainRequest,
     WorkerJob,
@@ -31,16 +31,8 @@ from .front import front
 from .gpus import inventory_of
 from .heal import heal
 from .host import Host
-from .workers import (
-    WorkerRecord,
-    ensure_worker,
-    living_record,
-    start_service,
-    stop_worker,
-    wake_worker,
-    worker_alive,
-    worker_info,
-)
+from .worker_info import WorkerRecord, living_record, worker_alive, worker_info
+from .workers import ensure_worker, start_service, stop_worker, wake_worker
 
 ACTION = "worker:admin"
 MAX_REASON = 500

@@ -1,36 +1,31 @@
-"""The worker of a base, seen from a door: is it alive, wake it, start it on demand.
+"""What a door does to the worker of a base: wake it, start it on demand, end it.
 
-A worker holds an flock on ``run/worker.lock`` for life, so its death is seen at once, whatever killed it. A
-worker that is about to end for lack of work gives up the lock first and looks at the queue after; a door queues
-the job first and looks at the lock after: one of the two always sees the other.
+A worker that is about to end for lack of work gives up its lock first and looks at the queue after; a door queues the
+job first and looks at the lock after: one of the two always sees the other.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shlex
 import signal
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve
 
-from fetchml_core.convert import from_data, to_data
 from fetchml_core.errors import ConfigError, FetchError, HostError
-from fetchml_core.fsio import locked, read_json, read_plain_file, replace_file, try_lock
-from fetchml_core.hardware.inventory import Inventory
+from fetchml_core.fsio import locked, read_plain_file
 from fetchml_core.jobs.job import Job
-from fetchml_core.launcher.evidence import is_alive, send_signal
-from fetchml_core.launcher.spec import Capabilities
-from fetchml_core.places import Base, own_command
-from fetchml_core.wire.messages import PodmanInfo, WorkerInfo
+from fetchml_core.launcher.evidence import send_signal
+from fetchml_core.places import own_command
+from fetchml_core.wire.worker import WorkerInfo
 
 from .drain import drain_info, read_drain
 from .host import Host
+from .worker_info import WorkerRecord, living_record, read_record, record_info, worker_alive, worker_info
 
 START_WAIT_S = 8.0
 """How long a submit waits for a worker it started; Podman may have to be tried out."""
@@ -39,88 +34,6 @@ END_WAIT_S = 60.0
 _LOG_KEPT = 1 << 20
 _LOOK_S = 0.05
 _RECORD_TRIES = 40
-
-
-@frozen
-class WorkerRecord:
-    """``run/worker.json``: what the living worker says about itself."""
-
-    pid: int
-    worker_id: str
-    queue: str
-    data: str
-    config: str = ""
-    launcher: str = ""
-    notes: tuple[str, ...] = ()
-    idle: tuple[str, ...] = ()
-    version: str = ""
-    ready: bool = False
-    start_ticks: int = 0
-    boot_id: str = ""
-    inventory: Inventory | None = None
-    on_demand: bool = False
-    slots: int = 0
-    protocol: int = 0
-    build: str = ""
-    started_at: float = 0.0
-    read_at: float = 0.0
-    podman: PodmanInfo | None = None
-    queue_type: str = ""
-    refused_at: float = 0.0
-    refused: str = ""
-    kept: tuple[str, ...] = ()
-
-
-def podman_info(found: Capabilities) -> PodmanInfo | None:
-    """Return what people are told of the Podman that a launcher *found*; None where jobs run without."""
-    if found.launcher != "podman":
-        return None
-    return PodmanInfo(
-        version=found.version,
-        rootless=found.rootless,
-        cgroups=found.cgroups,
-        limits=found.enforceable,
-        cdi=found.traits.cdi,
-        network=found.network,
-    )
-
-
-def worker_alive(host: Host) -> bool:
-    """Whether a worker holds the base's lock."""
-    if not host.base.worker_lock.exists():
-        return False
-    fd = try_lock(host.base.worker_lock, shared=True)
-    if fd is None:
-        return True
-    os.close(fd)
-    return False
-
-
-def worker_info(host: Host) -> WorkerInfo:
-    """Return what is known of the worker.
-
-    Raises:
-        ConfigError: ``queue-disagrees``: it serves another queue than this door resolves.
-    """
-    return evolve(_living_info(host), drained=drain_info(read_drain(host.base)))
-
-
-def _living_info(host: Host) -> WorkerInfo:
-    if not worker_alive(host):
-        return WorkerInfo(False)
-    record = _record(host)
-    if record is None:
-        return WorkerInfo(True)
-    if (record.queue, record.data) != (str(host.queue_path), str(host.data.folder)):
-        raise ConfigError(
-            "queue-disagrees",
-            f"the running worker serves {record.queue}, but by the files of {host.base.folder} it is {host.queue_path}",
-            context=f"the worker read {record.config or 'no worker file'}, "
-            f"now {host.worker_file or 'no worker file'} counts",
-            hint=f"put its file at {host.base.folder / 'worker.yaml'}, or, where that is right, "
-            f"end it (its jobs go on): kill {record.pid}",
-        )
-    return _info(record, record.launcher if record.ready else "")
 
 
 def wake_worker(host: Host) -> None:
@@ -241,10 +154,10 @@ def _start(host: Host, *, on_demand: bool = True) -> WorkerInfo:
         os.close(log)
     deadline = host.clock.boot().seconds + START_WAIT_S
     while process.poll() is None and host.clock.boot().seconds < deadline:
-        record = _record(host)
+        record = read_record(host.base)
         if record is not None and record.pid == process.pid and record.ready:
             process.returncode = 0  # it lives on without us: no warning about that at the end
-            return _info(record, record.launcher)
+            return record_info(record, record.launcher)
         host.clock.sleep(0.02)
     if process.returncode is None:
         process.returncode = 0  # likewise
@@ -254,37 +167,6 @@ def _start(host: Host, *, on_demand: bool = True) -> WorkerInfo:
     problem, hint = _last_words(host.base.worker_log, started_at)
     look = shlex.join(["tail", str(host.base.worker_log)])
     return WorkerInfo(False, problem=problem or "it ended at once", hint=f"on the host: {hint or look}")
-
-
-def update_own_record(host: Host, **changes: Any) -> None:
-    """Write into the record of this very process what came of reading its file again."""
-    record = _record(host)
-    if record is not None and record.pid == os.getpid():
-        record = evolve(record, **changes)
-        replace_file(host.base.worker_record, json.dumps(to_data(record)).encode())
-
-
-def living_record(host: Host) -> WorkerRecord | None:
-    """Return what the worker that lives says about itself; None where there is but the record of one that has ended."""
-    return living_record_at(host.base)
-
-
-def living_record_at(base: Base) -> WorkerRecord | None:
-    """Return the same of the worker of *base*, without a look at its files."""
-    record = _record_at(base)
-    return record if record is not None and is_alive(record) else None
-
-
-def _record(host: Host) -> WorkerRecord | None:
-    return _record_at(host.base)
-
-
-def _record_at(base: Base) -> WorkerRecord | None:
-    try:
-        data = read_json(base.worker_record)
-        return None if data is None else from_data(data, WorkerRecord)
-    except FetchError:
-        return None
 
 
 def _open_log(path: Path) -> int:
@@ -305,24 +187,3 @@ def _last_words(path: Path, offset: int) -> tuple[str, str]:
     hints = [line.removeprefix("hint").strip() for line in said if line.startswith("hint  ")]
     what = said[0].removeprefix("error: ") if said else ""
     return (what + (f" ({about[0]})" if about else ""))[:500], hints[0][:300] if hints else ""
-
-
-def linger_note(host: Host, root: Path = Path("/")) -> tuple[str, ...]:
-    """Return a warning where jobs would end when the account logs out.
-
-    systemd ends what an account runs at its last logout, unless lingering is on; a rootless container, and a
-    worker started on demand, are such things.
-    """
-    import pwd
-
-    uid = os.getuid()
-    if uid == 0 or host.embedded or not (root / "run/systemd/system").is_dir():
-        return ()
-    name = pwd.getpwuid(uid).pw_name
-    if (root / "var/lib/systemd/linger" / name).exists():
-        return ()
-    return (f"jobs end when {name} logs out of the host; on the host: sudo loginctl enable-linger {name}",)
-
-
-def _info(record: WorkerRecord, launcher: str) -> WorkerInfo:
-    return WorkerInfo(True, record.worker_id, launcher, record.notes, record.idle)

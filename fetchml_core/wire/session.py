@@ -59,11 +59,6 @@ class _Session:
                 raise ProtocolError(f"{type(event).__name__} is out of turn")
             yield event
 
-    @property
-    def between_frames(self) -> bool:
-        """Whether the stream may end here without loss."""
-        return self._decoder.waiting == 0
-
 
 def send(message: Message) -> bytes:
     """Return the bytes of *message*."""

@@ -27,7 +27,8 @@ from fetchml_core.places import worker_command
 from fetchml_core.service.host import Host, open_host
 from fetchml_core.service.own_log import start_logging, worker_logging
 from fetchml_core.service.quarantine import keep_problems
-from fetchml_core.service.workers import WorkerRecord, podman_info, stop_worker
+from fetchml_core.service.worker_info import WorkerRecord, podman_info
+from fetchml_core.service.workers import stop_worker
 from fetchml_core.wire.messages import PROTOCOL
 
 from .choose import DEFAULT_IMAGE, choose_launcher

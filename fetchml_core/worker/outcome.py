@@ -162,8 +162,6 @@ def blamed(outcome: Outcome, gpus: Sequence[str], bad: Sequence[Gpu]) -> Outcome
         bad: Those with which, by the driver's word, something is wrong after it. That no job can bring about, so a
             program that failed meanwhile is not to blame.
     """
-    from attrs import evolve
-
     named = tuple(gpu.uuid for gpu in bad)
     if outcome.error == _NOT_USABLE:
         return evolve(outcome, gpus=named or tuple(gpus))

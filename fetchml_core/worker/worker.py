@@ -32,7 +32,7 @@ from fetchml_core.service.heal import may_claim, wants_worker
 from fetchml_core.service.host import Host
 from fetchml_core.service.own_log import set_level, worker_logging
 from fetchml_core.service.room import Holding, holdings
-from fetchml_core.service.workers import update_own_record
+from fetchml_core.service.worker_info import update_own_record
 
 from .claim import Choice
 from .gpu_guard import GpuGuard

@@ -140,19 +140,17 @@ def test_a_broken_pipe_to_a_host_is_not_swallowed(tmp_path):
     assert ran.err.startswith("error: link-broken: ")
 
 
+def bug(home):
+    """Run a command that meets a mistake of ours, with secrets all about; return how it ended and its report."""
+    secret = ("--env", "TOKEN=abc123secret", "--", "--password", "opensesame")
+    ran = ended(home, "bug", *secret, USER_TOKEN="environ-value-1")
+    [report] = (home / ".ml" / "reports").iterdir()
+    return ran, report
+
+
 def test_a_bug_names_its_report(tmp_path):
     """A mistake of ours is 70, four lines, and a private file; the terminal sees no traceback and no message."""
-    ran = ended(
-        tmp_path,
-        "bug",
-        "--env",
-        "TOKEN=abc123secret",
-        "--",
-        "--password",
-        "opensesame",
-        USER_TOKEN="environ-value-1",
-    )
-    [report] = (tmp_path / ".ml" / "reports").iterdir()
+    ran, report = bug(tmp_path)
     text = report.read_text()
 
     assert ran.status == 70
@@ -169,18 +167,7 @@ def test_a_bug_names_its_report(tmp_path):
 
 def test_a_bug_report_holds_no_secrets(tmp_path):
     """The key, values of --env, the job's arguments and the environment stay out of the report."""
-    ended(
-        tmp_path,
-        "bug",
-        "--env",
-        "TOKEN=abc123secret",
-        "--",
-        "--password",
-        "opensesame",
-        USER_TOKEN="environ-value-1",
-    )
-    [report] = (tmp_path / ".ml" / "reports").iterdir()
-    text = report.read_text()
+    text = bug(tmp_path)[1].read_text()
 
     for secret in ("hunter2hunter2", "abc123secret", "opensesame", "environ-value-1"):
         assert secret not in text

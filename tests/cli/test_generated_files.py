@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-
 from fetchml_cli import generate, manual_files
 from fetchml_core.config.environment import VARIABLES
 from fetchml_core.config.kinds import all_kinds
 from fetchml_core.config.reference import NOT_ACTIVE, parts_of
-from tests.support.require import need
 
 
 def plain(text):
@@ -60,21 +57,3 @@ def test_pages_are_ascii():
     for name, text in generate.made().items():
         if name.startswith("man/"):
             assert text.isascii(), name
-
-
-def test_formatter_finds_nothing_to_complain_about(tmp_path):
-    """groff, with all warnings on, is silent about every page of section 5."""
-    need("groff")
-    for name, text in manual_files.pages().items():
-        (tmp_path / name).write_text(text, "ascii")
-    files = sorted(map(str, tmp_path.iterdir()))
-
-    done = subprocess.run(
-        ["groff", "-man", "-Tascii", "-ww", "-z", *files],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
-
-    assert (done.returncode, done.stderr) == (0, "")

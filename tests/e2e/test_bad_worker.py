@@ -10,7 +10,7 @@ import pytest
 
 from fetchml_core.clock import Clock
 from fetchml_core.service.host import open_host
-from fetchml_core.service.workers import linger_note
+from fetchml_core.service.worker_info import linger_note
 from tests.e2e.said import PROCESS, local_base, no_jobs, refused, said, same, script
 from tests.support.require import find_program
 from tests.support.wait import poll_until

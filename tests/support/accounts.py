@@ -190,13 +190,6 @@ def rootless_busybox(rootless: Account) -> str:
 
 
 @pytest.fixture(scope="session")
-def rootless_none(rootless: Account) -> str:
-    """The image with nothing in it, in the rootless account's store."""
-    need("gcc")
-    return rootless.podman.load(images.NONE)
-
-
-@pytest.fixture(scope="session")
 def rootless_python(rootless: Account) -> str:
     """The Python 3.9 image in the rootless account's store."""
     need("image-python")

@@ -8,7 +8,8 @@ import typer
 
 from fetchml_cli.commands.common import JsonOption, ProfileOption, connect
 from fetchml_cli.lazy import new_app
-from fetchml_core.wire.messages import DamageInfo, Nothing, QueueCheckReply, QueueCheckRequest
+from fetchml_core.wire.queue import DamageInfo, QueueCheckReply, QueueCheckRequest
+from fetchml_core.wire.verbs import Nothing
 
 if TYPE_CHECKING:
     from fetchml_cli.cli import Cli

@@ -8,7 +8,7 @@ import typer
 
 from fetchml_cli.commands.common import JsonOption, ProfileOption, connect
 from fetchml_cli.lazy import new_app
-from fetchml_core.wire.messages import QueueMigrateNews, QueueMigrateReply, QueueMigrateRequest
+from fetchml_core.wire.queue import QueueMigrateNews, QueueMigrateReply, QueueMigrateRequest
 
 if TYPE_CHECKING:
     from fetchml_cli.cli import Cli

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fetchml_cli.output.times import rfc3339
-from fetchml_core.wire.messages import PauseInfo
+from fetchml_core.wire.queue import PauseInfo
 
 
 def pause_fields(pause: PauseInfo | None) -> dict[str, Any] | None:

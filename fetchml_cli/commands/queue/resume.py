@@ -9,7 +9,8 @@ import typer
 from fetchml_cli.commands.common import JsonOption, ProfileOption, connect
 from fetchml_cli.commands.queue.pausing import pause_fields
 from fetchml_cli.lazy import new_app
-from fetchml_core.wire.messages import Nothing, QueueMigrateNews, QueuePauseReply
+from fetchml_core.wire.queue import QueueMigrateNews, QueuePauseReply
+from fetchml_core.wire.verbs import Nothing
 
 if TYPE_CHECKING:
     from fetchml_cli.cli import Cli

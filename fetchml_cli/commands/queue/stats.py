@@ -12,7 +12,8 @@ from fetchml_cli.commands.queue.pausing import pause_fields
 from fetchml_cli.lazy import new_app
 from fetchml_cli.output.times import ago, rfc3339
 from fetchml_core.units import format_size
-from fetchml_core.wire.messages import Nothing, PauseInfo, QueueStatsReply
+from fetchml_core.wire.queue import PauseInfo, QueueStatsReply
+from fetchml_core.wire.verbs import Nothing
 
 if TYPE_CHECKING:
     from fetchml_cli.cli import Cli

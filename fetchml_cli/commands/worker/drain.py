@@ -11,7 +11,7 @@ from fetchml_cli.commands.common import JsonOption, ProfileOption, connect
 from fetchml_cli.commands.worker.draining import jobs_in_words
 from fetchml_cli.lazy import new_app
 from fetchml_cli.output.jobs import drain_fields
-from fetchml_core.wire.messages import WorkerDrainReply, WorkerDrainRequest
+from fetchml_core.wire.worker import WorkerDrainReply, WorkerDrainRequest
 
 if TYPE_CHECKING:
     from fetchml_cli.cli import Cli

@@ -9,7 +9,8 @@ import typer
 from fetchml_cli.commands.common import JsonOption, ProfileOption, connect
 from fetchml_cli.lazy import new_app
 from fetchml_cli.output.jobs import drain_fields, worker_fields
-from fetchml_core.wire.messages import Nothing, WorkerResumeReply
+from fetchml_core.wire.verbs import Nothing
+from fetchml_core.wire.worker import WorkerResumeReply
 
 if TYPE_CHECKING:
     from fetchml_cli.cli import Cli

@@ -10,7 +10,8 @@ from fetchml_cli.commands.common import JsonOption, ProfileOption, connect
 from fetchml_cli.lazy import new_app
 from fetchml_cli.output.jobs import worker_fields
 from fetchml_core.errors import HostError
-from fetchml_core.wire.messages import Nothing, WorkerStartReply
+from fetchml_core.wire.verbs import Nothing
+from fetchml_core.wire.worker import WorkerStartReply
 
 if TYPE_CHECKING:
     from fetchml_cli.cli import Cli

@@ -13,7 +13,8 @@ from fetchml_cli.lazy import new_app
 from fetchml_cli.output.jobs import drain_words, worker_fields
 from fetchml_cli.output.times import ago, rfc3339
 from fetchml_core.units import format_size
-from fetchml_core.wire.messages import Nothing, PodmanInfo, WorkerProcess, WorkerStatusReply
+from fetchml_core.wire.verbs import Nothing
+from fetchml_core.wire.worker import PodmanInfo, WorkerProcess, WorkerStatusReply
 
 if TYPE_CHECKING:
     from fetchml_cli.cli import Cli

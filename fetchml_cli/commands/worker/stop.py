@@ -9,7 +9,8 @@ import typer
 from fetchml_cli.commands.common import JsonOption, ProfileOption, connect
 from fetchml_cli.commands.worker.draining import jobs_in_words
 from fetchml_cli.lazy import new_app
-from fetchml_core.wire.messages import Nothing, WorkerStopReply, WorkerStopRequest
+from fetchml_core.wire.verbs import Nothing
+from fetchml_core.wire.worker import WorkerStopReply, WorkerStopRequest
 
 if TYPE_CHECKING:
     from fetchml_cli.cli import Cli

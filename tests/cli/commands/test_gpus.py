@@ -15,7 +15,6 @@ from fetchml_core.launcher.evidence import read_stat
 from fetchml_core.queue.base import Started
 from tests.cli.support import fake_cli, plain_environ, run_in
 from tests.core.service.support import LAUNCH, LEASE, WORKER_FILE
-from tests.core.service.test_gpus import record
 
 GIB = 1 << 30
 FIRST = "GPU-00000000-0000-0000-0000-000000000000"
@@ -163,7 +162,8 @@ def test_what_the_worker_found_with_figures_of_now(world, gpus, fake_driver):
     """The worker's GPUs, in its order, with its slots; the driver tells how they are now, and which one has gone."""
     gone = Gpu("GPU-gone", "nvidia", 9, "T4", 16 * GIB, slots=2)
     first = Gpu(FIRST, "nvidia", 0, "NVIDIA H100 80GB HBM3", 80 * GIB, slots=2)
-    record(world, os.getpid(), Inventory(4, 8 * GIB, (gone, first), how={"gpus": "NVML"}, vendor="nvidia"))
+    found = Inventory(4, 8 * GIB, (gone, first), how={"gpus": "NVML"}, vendor="nvidia")
+    world.write_record(inventory=found)
     shown = json.loads(gpus("--json", driver=fake_driver("busy")).out)
 
     assert shown["worker"] == "box1"

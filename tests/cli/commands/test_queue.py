@@ -10,7 +10,7 @@ import pytest
 from fetchml_cli.commands.queue import check
 from fetchml_cli.commands.queue.migrate import _lines
 from fetchml_core.queue.base import Pause
-from fetchml_core.wire.messages import DamageInfo, QueueCheckReply
+from fetchml_core.wire.queue import DamageInfo, QueueCheckReply
 from tests.cli.support import fake_cli, text_of
 from tests.core.service.support import WORKER_FILE, World
 

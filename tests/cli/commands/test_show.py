@@ -6,7 +6,8 @@ from attrs import evolve
 
 from fetchml_cli.commands.show import _rows
 from fetchml_core.jobs.states import State
-from fetchml_core.wire.messages import ShowReply, WorkerInfo
+from fetchml_core.wire.jobs import ShowReply
+from fetchml_core.wire.worker import WorkerInfo
 from tests.core.service.support import World
 
 NOTES = ("limits are not enforced", "not active yet in server.yaml: database.host")

@@ -6,7 +6,9 @@ import json
 
 from fetchml_core.jobs.job import Outcome, Resources
 from fetchml_core.jobs.states import State
-from fetchml_core.wire.messages import HoldRequest, WhyReply, WorkerInfo
+from fetchml_core.wire.jobs import HoldRequest
+from fetchml_core.wire.why import WhyReply
+from fetchml_core.wire.worker import WorkerInfo
 
 
 def rows(ran):

@@ -14,7 +14,7 @@ from fetchml_cli.commands.worker.draining import jobs_in_words
 from fetchml_core.errors import HostError
 from fetchml_core.service.drain import Drain, read_drain, write_drain
 from fetchml_core.service.workers import stop_worker
-from fetchml_core.wire.messages import (
+from fetchml_core.wire.worker import (
     DrainInfo,
     PodmanInfo,
     WorkerDrainReply,

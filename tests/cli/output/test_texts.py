@@ -2,14 +2,13 @@
 
 import io
 import json
-from datetime import timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fetchml_cli.output.json import json_line
-from fetchml_cli.output.times import ago, local_time, rfc3339
+from fetchml_cli.output.times import ago, rfc3339
 from fetchml_cli.output.writer import Writer
 from tests.cli.support import fake_cli, text_of
 
@@ -73,15 +72,6 @@ def test_machines_get_rfc3339():
 def test_people_get_how_long_ago(seconds, shown):
     """Relative, with a little patience for clocks that differ."""
     assert ago(NOW - seconds, NOW) == shown
-
-
-@pytest.mark.parametrize(
-    ("moment", "shown"),
-    [(NOW - 60, "20:57:01"), (NOW - 86_400, "21 Nov 20:58"), (NOW - 400 * 86_400, "2024-10-18"), (1e20, "")],
-)
-def test_people_get_their_wall_clock(moment, shown):
-    """As short as it is clear, in the zone of the reader."""
-    assert local_time(moment, NOW, timezone(timedelta(hours=1))) == shown
 
 
 def test_a_line_is_safe_and_raw_is_raw(tmp_path):

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from fetchml_cli.remote.bootstrap import COMMAND, start_agent
+from fetchml_cli.remote.bootstrap import COMMAND, Starting
 from fetchml_cli.remote.pack import Pack
 from fetchml_cli.transport.local import open_local
 from fetchml_cli.transport.open import open_stream
@@ -87,9 +87,10 @@ def host(request):
     return request.getfixturevalue(request.param)
 
 
-def start(stream, pack, *, base="~/base", **options):
-    """Start the agent of *pack*."""
-    return start_agent(stream, base=base, build=pack.build(), archive=pack.archive, timeout=15, **options)
+def start(stream, pack, *, base="~/base", archive=None, progress=None, timeout=15, early=b""):
+    """Start the agent of *pack*, from *archive* where its own is not meant."""
+    starting = Starting(stream, base=base, build=pack.build(), timeout=timeout, early=early)
+    return starting.finish(archive or pack.archive, progress)
 
 
 def read_line(stream):

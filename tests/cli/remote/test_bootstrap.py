@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fetchml_cli.remote.bootstrap import COMMAND, start_agent
+from fetchml_cli.remote import bootstrap
+from fetchml_cli.remote.bootstrap import COMMAND, Starting
 from fetchml_cli.transport.base import RemoteCommand
 from fetchml_core.errors import HostError, UnreachableError
 from fetchml_core.wire.frame import MAGIC
@@ -85,7 +86,7 @@ def test_absolute_base(here, pack, tmp_path):
 
 def test_installed(here):
     """The local transport runs the package that is installed here, and unpacks nothing."""
-    started = start_agent(here.open(), base="~/base", timeout=30)
+    started = Starting(here.open(), base="~/base", timeout=30).finish()
 
     assert not started.uploaded
     assert builds(here) == []
@@ -163,7 +164,7 @@ def test_silent_login(here, pack):
     """A login that hangs is given up."""
     stream = here.open(RemoteCommand("", ("sleep", "60")))
     with pytest.raises(UnreachableError) as caught:
-        start_agent(stream, base="x", build=pack.build(), archive=pack.archive, timeout=0.5)
+        start(stream, pack, timeout=0.5)
 
     assert caught.value.code == "host-silent"
 
@@ -245,6 +246,6 @@ def test_nothing_secret_in_the_process_list(here, pack):
 
 def test_magic_is_the_one_of_the_wire():
     """Loader and wire agree on MAGIC."""
-    text = Path(start_agent.__code__.co_filename).with_name("loader.py").read_text("utf-8")
+    text = Path(bootstrap.__file__).with_name("loader.py").read_text("utf-8")
 
     assert f"MAGIC = {MAGIC!r}".replace("'", '"').replace("\\x00", "\\0") in text

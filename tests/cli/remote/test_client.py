@@ -12,7 +12,9 @@ from fetchml_cli.remote.client import Client, connect
 from fetchml_core.config.profile import Profile
 from fetchml_core.errors import DeniedError, FetchError, NotFoundError, UnreachableError
 from fetchml_core.wire.frame import Frame, encode
-from fetchml_core.wire.messages import ListRequest, LogsRequest, ShowRequest, Welcome
+from fetchml_core.wire.jobs import ListRequest, ShowRequest
+from fetchml_core.wire.messages import Welcome
+from fetchml_core.wire.output import LogsRequest
 from fetchml_core.wire.session import ClientSession, ServerSession, send, send_data
 from tests.cli.support import fake_cli, plain_environ
 from tests.core.service.support import World

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fetchml_cli.remote import bootstrap
-from fetchml_cli.remote.bootstrap import start_agent
+from fetchml_cli.remote.bootstrap import Starting
 from fetchml_cli.remote.pack import Pack
 from fetchml_core.errors import HostError, UnreachableError
 from tests.support.wait import poll_until
@@ -60,7 +60,7 @@ def test_two_at_once(host, tmp_path):
             gate.wait(20)
             return archive
 
-        start_agent(stream, base="base", build=pack.build(), archive=together, timeout=30)
+        start(stream, pack, base="base", archive=together, timeout=30)
         lines.append(read_line(stream))
 
     threads = [threading.Thread(target=work) for _ in range(2)]
@@ -111,7 +111,7 @@ def test_tampered_archive(here, pack, how):
     before = set(here.home.parent.rglob("*"))
     data = rewritten(pack, TAMPERED[how])
     with pytest.raises(HostError) as caught:
-        start_agent(here.open(), base="base", build=pack.build(), archive=lambda: data, timeout=15)
+        start(here.open(), pack, archive=lambda: data)
 
     assert caught.value.code in {"agent-archive-refused", "agent-not-installed"}
     new = {path.name for path in set(here.home.parent.rglob("*")) - before}
@@ -121,7 +121,7 @@ def test_tampered_archive(here, pack, how):
 def test_no_archive_at_all(here, pack):
     """Bytes that are no archive are refused."""
     with pytest.raises(HostError) as caught:
-        start_agent(here.open(), base="base", build=pack.build(), archive=lambda: b"PK" * 50, timeout=15)
+        start(here.open(), pack, archive=lambda: b"PK" * 50)
     assert caught.value.code == "agent-archive-refused"
     assert builds(here) == []
 
@@ -139,7 +139,7 @@ def test_flipped_on_the_way(here, pack, monkeypatch):
 
     monkeypatch.setattr(bootstrap.hashlib, "sha256", Wrong)
     with pytest.raises(HostError) as caught:
-        start_agent(here.open(), base="base", build="0" * 16, archive=pack.archive, timeout=15)
+        Starting(here.open(), base="base", build="0" * 16, timeout=15).finish(pack.archive)
     assert "checksum" in caught.value.message
 
 

@@ -23,19 +23,12 @@ from fetchml_core.errors import from_fields
 from fetchml_core.jobs.states import State
 from fetchml_core.service import perform
 from fetchml_core.wire.frame import MAGIC, Frame, encode
-from fetchml_core.wire.messages import (
-    PROTOCOL,
-    VERBS,
-    Call,
-    Done,
-    Failure,
-    Hello,
-    ListRequest,
-    LogsRequest,
-    StageRequest,
-    Welcome,
-)
+from fetchml_core.wire.jobs import ListRequest
+from fetchml_core.wire.messages import PROTOCOL, Call, Done, Failure, Hello, Welcome
+from fetchml_core.wire.output import LogsRequest
 from fetchml_core.wire.session import CHUNK, ClientSession, Data, send, send_data
+from fetchml_core.wire.snapshot import StageRequest
+from fetchml_core.wire.verbs import VERBS
 from tests.core.service.support import AUDIT, World
 from tests.core.snapshot.trees import manifest_of
 

@@ -238,8 +238,6 @@ SLIPS = st.one_of(
         ["none", "nvidia", "native", "redis", "info", "${SET}", "${SET}m", "CHANGE_ME", HASH, "a b"]
     ),
 )
-# What only the whole file, or the machine, can tell.
-ACROSS = {"star-without-admin", "audit-path-disagrees", "max-workers-disagree", "remote-worker"}
 # What a schema could tell of one value alone.
 SINGLE = {"unknown-key", "wrong-type", "bad-choice", "bad-hash", "bad-duration", "duration-without-unit"}
 SINGLE |= {"bad-size", "size-without-unit", "duplicate-key"}

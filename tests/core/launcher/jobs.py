@@ -17,9 +17,10 @@ from fetchml_core.clock import Clock
 from fetchml_core.errors import HostError
 from fetchml_core.launcher import control
 from fetchml_core.launcher.evidence import wait_end
-from fetchml_core.launcher.log import log_end, read_log, whole_log
+from fetchml_core.launcher.log import log_end, read_log
 from fetchml_core.launcher.seccomp import default_profile
 from fetchml_core.launcher.spec import Launched, LaunchSpec
+from tests.support.printed import printed
 from tests.support.wait import poll_until
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Attempt:
 
     def output(self) -> str:
         """What is kept of the output, as people see it."""
-        return b"".join(whole_log(self.spec.control)).decode()
+        return printed(self.spec.control).decode()
 
     def wait_output(self, text: str) -> None:
         """Wait until the job has printed *text*."""

@@ -17,9 +17,10 @@ import pytest
 
 from fetchml_core.launcher import control
 from fetchml_core.launcher.environment import host_view, job_environment
-from fetchml_core.launcher.log import LogChunk, cut_mark, log_end, read_log, whole_log
+from fetchml_core.launcher.log import LogChunk, cut_mark, log_end, read_log
 from fetchml_core.launcher.record import read_record
 from tests.core.launcher.jobs import FLOOD, LINE, LOG_LIMIT, make_spec
+from tests.support.printed import printed
 from tests.support.require import find_python, missing, need
 from tests.support.wait import poll_until
 
@@ -74,7 +75,7 @@ class Run:
     @property
     def output(self) -> str:
         """What is kept of the output, as people see it."""
-        return b"".join(whole_log(self.spec.control)).decode()
+        return printed(self.spec.control).decode()
 
 
 @pytest.fixture(params=[*(f"python{version}" for version in OLD_PYTHONS), "dash", "busybox"])
@@ -328,7 +329,7 @@ def test_reading_past_a_gap(tmp_path):
     assert read_log(tmp_path, 7, 2) == LogChunk(10, b"ab", dropped=3)
     assert read_log(tmp_path, 14, 100) == LogChunk(14, b"ef")
     assert read_log(tmp_path, 16, 100) == LogChunk(16, b"")
-    assert b"".join(whole_log(tmp_path)) == b"0123" + cut_mark(6) + b"abcdef"
+    assert printed(tmp_path) == b"0123" + cut_mark(6) + b"abcdef"
     assert log_end(tmp_path) == 16
     assert read_log(tmp_path / "not-yet", 0, 1) == LogChunk(0, b"")
 
@@ -340,5 +341,5 @@ def test_hostile_log_folder(tmp_path):
     (tmp_path / "log.7").mkdir()
     (tmp_path / "log.x").write_text("x")
 
-    assert b"".join(whole_log(tmp_path)) == b""
+    assert printed(tmp_path) == b""
     assert log_end(tmp_path) == 0

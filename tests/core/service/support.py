@@ -22,29 +22,23 @@ from fetchml_core.permission.policy import LOCAL, Identity
 from fetchml_core.queue.base import Finished, Started
 from fetchml_core.service.host import Host, open_host
 from fetchml_core.service.perform import perform
-from fetchml_core.service.workers import WorkerRecord
+from fetchml_core.service.worker_info import WorkerRecord
 from fetchml_core.snapshot.manifest import Manifest
-from fetchml_core.wire.messages import (
+from fetchml_core.wire.jobs import (
     CancelRequest,
-    FetchRequest,
     HoldRequest,
     ListRequest,
-    LogsRequest,
-    Nothing,
-    QueueCheckRequest,
-    QueueMigrateRequest,
-    QueuePauseRequest,
     ReleaseRequest,
-    ResultsRequest,
     ShowRequest,
-    StageRequest,
     SubmitRequest,
-    UploadRequest,
     WaitRequest,
-    WhyRequest,
-    WorkerDrainRequest,
-    WorkerStopRequest,
 )
+from fetchml_core.wire.output import FetchRequest, LogsRequest, ResultsRequest
+from fetchml_core.wire.queue import QueueCheckRequest, QueueMigrateRequest, QueuePauseRequest
+from fetchml_core.wire.snapshot import StageRequest, UploadRequest
+from fetchml_core.wire.verbs import Nothing
+from fetchml_core.wire.why import WhyRequest
+from fetchml_core.wire.worker import WorkerDrainRequest, WorkerStopRequest
 from tests.core.snapshot.trees import manifest_of
 from tests.support.small import SMALL
 

@@ -12,7 +12,8 @@ from fetchml_core.jobs.states import State
 from fetchml_core.queue.base import Pause
 from fetchml_core.service.blockers import Situation, on_one_line, standings
 from fetchml_core.service.schedule import PATIENCE_S
-from fetchml_core.wire.messages import DrainInfo, Holder, WorkerInfo
+from fetchml_core.wire.why import Holder
+from fetchml_core.wire.worker import DrainInfo, WorkerInfo
 from tests.core.service.hosts import GIB, NOW, failed_on, gpu, host, job, running, starting
 
 ALIVE = WorkerInfo(True, "box1")

@@ -8,7 +8,7 @@ from fetchml_core.errors import DeniedError, NotFoundError
 from fetchml_core.jobs.states import State
 from fetchml_core.permission.policy import Identity
 from fetchml_core.service.cancel import MAX_REASON
-from fetchml_core.wire.messages import CancelRequest
+from fetchml_core.wire.jobs import CancelRequest
 
 RESEARCHER = Identity("anna", granted=frozenset({"jobs:update"}))
 

@@ -9,7 +9,8 @@ from fetchml_core.permission.policy import Identity
 from fetchml_core.queue.base import Pause
 from fetchml_core.service.list_jobs import COUNTED
 from fetchml_core.service.schedule import LOOKED_AT
-from fetchml_core.wire.messages import ListRequest, ShowRequest, WhyRequest
+from fetchml_core.wire.jobs import ListRequest, ShowRequest
+from fetchml_core.wire.why import WhyRequest
 from tests.core.service.support import World
 from tests.support.effort import calls_of
 

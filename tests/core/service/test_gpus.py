@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 
 import pytest
 from attrs import evolve
 
-from fetchml_core.convert import to_data
-from fetchml_core.fsio import replace_file
 from fetchml_core.hardware.inventory import Gpu, GpuProcess, Inventory
 from fetchml_core.jobs.job import Attempt, Job, JobSpec, Launched
 from fetchml_core.launcher.evidence import read_stat
 from fetchml_core.service.gpus import gpu_infos, inventory_of
-from fetchml_core.service.workers import WorkerRecord
-from fetchml_core.wire.messages import GpuHolder, GpuUser
+from fetchml_core.wire.gpus import GpuHolder, GpuUser
 from tests.core.service.support import WORKER_FILE, World
 from tests.support.wait import poll_until
 
@@ -28,22 +24,6 @@ RECORDED = Inventory(3.5, 8 << 30, (CARD,), how={"gpus": "a look"}, vendor="appl
 def plain(tmp_path):
     """A host without GPUs, whatever this machine has."""
     return World(tmp_path / "base", worker=WORKER_FILE + "gpu_vendor: none\n")
-
-
-def record(world, pid, inventory):
-    """Write what a worker says that is, or was, this process."""
-    stat = read_stat(pid)
-    host = world.host
-    said = WorkerRecord(
-        pid,
-        "box1",
-        str(host.queue_path),
-        str(host.data.folder),
-        ready=True,
-        start_ticks=stat.start_ticks if stat else 1,
-        inventory=inventory,
-    )
-    replace_file(host.base.worker_record, json.dumps(to_data(said)).encode())
 
 
 @pytest.fixture
@@ -69,7 +49,7 @@ def job(number, *gpus, pid=0, user="anna"):
 
 def test_a_living_worker_has_recorded_it(plain):
     """What it found counts, also where this process would find something else."""
-    record(plain, os.getpid(), RECORDED)
+    plain.write_record(inventory=RECORDED)
 
     assert inventory_of(plain.host) == inventory_of(plain.host, fresh=True) == RECORDED
 
@@ -78,7 +58,7 @@ def test_a_dead_workers_record_tells_nothing(plain):
     """The door looks itself, and its own environment counts."""
     with subprocess.Popen(["true"]) as ended:
         ended.wait()
-    record(plain, ended.pid, RECORDED)
+    plain.write_record(pid=ended.pid, start_ticks=1, inventory=RECORDED)
     host = evolve(plain.host, environ={**plain.host.environ, "FETCH_ML_TOTAL_CPU": "7"})
 
     assert inventory_of(plain.host).gpus == ()
@@ -88,7 +68,7 @@ def test_a_dead_workers_record_tells_nothing(plain):
 
 def test_an_older_workers_record(plain):
     """It holds no such thing: the door looks itself."""
-    record(plain, os.getpid(), None)
+    plain.write_record()
 
     assert inventory_of(plain.host).how["gpus"] == "not looked for: the vendor is set to none"
 

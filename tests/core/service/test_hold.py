@@ -9,7 +9,7 @@ from fetchml_core.jobs.states import State
 from fetchml_core.permission.policy import Identity
 from fetchml_core.queue.base import Pause
 from fetchml_core.service import hold as module
-from fetchml_core.wire.messages import HoldRequest, ListRequest, ReleaseRequest
+from fetchml_core.wire.jobs import HoldRequest, ListRequest, ReleaseRequest
 from tests.core.service.support import LEASE
 
 RESEARCHER = Identity("anna", granted=frozenset({"jobs:update"}))

@@ -11,7 +11,7 @@ from fetchml_core.jobs.states import State
 from fetchml_core.queue.base import Finished, Requeued
 from fetchml_core.service import logs
 from fetchml_core.service.logs import tail_offset
-from fetchml_core.wire.messages import LogsRequest
+from fetchml_core.wire.output import LogsRequest
 from tests.core.service.support import LEASE, Talk
 
 

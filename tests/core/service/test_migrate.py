@@ -13,13 +13,9 @@ from fetchml_core.jobs.states import State
 from fetchml_core.queue.base import Pause, Requeued, Stored
 from fetchml_core.service import migrate as module
 from fetchml_core.service.migrate import difference
-from fetchml_core.wire.messages import (
-    ListRequest,
-    Nothing,
-    QueueMigrateNews,
-    QueueMigrateRequest,
-    SubmitRequest,
-)
+from fetchml_core.wire.jobs import ListRequest, SubmitRequest
+from fetchml_core.wire.queue import QueueMigrateNews, QueueMigrateRequest
+from fetchml_core.wire.verbs import Nothing
 from tests.core.service.support import LEASE, WORKER_FILE, Talk, World
 
 PAIRS = [

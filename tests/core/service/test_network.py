@@ -9,7 +9,8 @@ from fetchml_core.config.worker import SandboxConfig
 from fetchml_core.errors import InputError
 from fetchml_core.jobs.job import JobSpec
 from fetchml_core.service.network import network_allowed
-from fetchml_core.wire.messages import StageRequest, SubmitRequest
+from fetchml_core.wire.jobs import SubmitRequest
+from fetchml_core.wire.snapshot import StageRequest
 from tests.core.service.support import Talk
 from tests.core.snapshot.trees import manifest_of
 

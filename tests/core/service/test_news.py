@@ -16,8 +16,9 @@ from fetchml_core.service.context import Context
 from fetchml_core.service.drain import Drain, write_drain
 from fetchml_core.service.heal import wants_worker
 from fetchml_core.service.news import Every, QueueNews
-from fetchml_core.service.workers import worker_alive
-from fetchml_core.wire.messages import ListRequest, LogsRequest, WaitRequest
+from fetchml_core.service.worker_info import worker_alive
+from fetchml_core.wire.jobs import ListRequest, WaitRequest
+from fetchml_core.wire.output import LogsRequest
 from tests.core.queue.contract import FakeClock
 from tests.core.service.support import LEASE, WORKER_FILE, Talk, World
 from tests.support.wait import poll_until

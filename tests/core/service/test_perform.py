@@ -10,7 +10,7 @@ import pytest
 from fetchml_core.errors import DeniedError, FetchError, InputError
 from fetchml_core.permission.policy import Identity
 from fetchml_core.service.perform import USE_CASES
-from fetchml_core.wire.messages import VERBS
+from fetchml_core.wire.verbs import VERBS
 from tests.core.queue.contract import FakeClock
 from tests.core.service.support import AUDIT, Talk, World
 from tests.core.snapshot.trees import manifest_of

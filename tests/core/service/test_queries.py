@@ -15,13 +15,8 @@ from fetchml_core.queue.base import Finished
 from fetchml_core.service import list_jobs
 from fetchml_core.service.list_jobs import LAST_CHANGES, LAST_ENDED
 from fetchml_core.service.show import last_metrics
-from fetchml_core.wire.messages import (
-    ListRequest,
-    MetricLine,
-    ShowRequest,
-    WaitRequest,
-    WorkerInfo,
-)
+from fetchml_core.wire.jobs import ListRequest, MetricLine, ShowRequest, WaitRequest
+from fetchml_core.wire.worker import WorkerInfo
 from tests.core.service.support import LAUNCH, LEASE, Talk
 
 ANNA = Identity("anna", granted=frozenset({"jobs:read"}))

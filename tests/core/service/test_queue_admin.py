@@ -10,15 +10,10 @@ from fetchml_core.jobs.states import State
 from fetchml_core.permission.policy import Identity
 from fetchml_core.queue.base import Damage, Pause
 from fetchml_core.service import queue_admin
-from fetchml_core.wire.messages import (
-    DamageInfo,
-    ListRequest,
-    LogsRequest,
-    Nothing,
-    QueueCheckRequest,
-    QueuePauseRequest,
-    SubmitRequest,
-)
+from fetchml_core.wire.jobs import ListRequest, SubmitRequest
+from fetchml_core.wire.output import LogsRequest
+from fetchml_core.wire.queue import DamageInfo, QueueCheckRequest, QueuePauseRequest
+from fetchml_core.wire.verbs import Nothing
 from tests.core.service.support import LEASE, WORKER_FILE, Talk, World
 
 ENGINES = ("native", "sqlite", "filesystem")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fetchml_core.errors import FetchError, NotFoundError
 from fetchml_core.service import results as module
-from fetchml_core.wire.messages import FetchRequest, ResultsRequest
+from fetchml_core.wire.output import FetchRequest, ResultsRequest
 from fetchml_core.wire.session import CHUNK
 from tests.core.service.support import Talk
 from tests.core.snapshot.trees import sha

@@ -11,7 +11,8 @@ from fetchml_core.queue.base import Stored
 from fetchml_core.service import select
 from fetchml_core.service.context import Context
 from fetchml_core.service.select import select_jobs, select_one
-from fetchml_core.wire.messages import LogsRequest, ResultsRequest, ShowRequest
+from fetchml_core.wire.jobs import ShowRequest
+from fetchml_core.wire.output import LogsRequest, ResultsRequest
 from tests.core.service.support import Talk
 
 WHO = [("anna", "train"), ("bob", "train"), ("anna", "eval-a"), ("bob", "eval-b"), ("anna", "train")]

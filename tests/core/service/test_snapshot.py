@@ -7,7 +7,8 @@ import pytest
 from fetchml_core.errors import FetchError, InputError
 from fetchml_core.snapshot.manifest import HEADER, MAX_BYTES
 from fetchml_core.snapshot.store import BlobStore
-from fetchml_core.wire.messages import StageRequest, SubmitRequest, UploadRequest
+from fetchml_core.wire.jobs import SubmitRequest
+from fetchml_core.wire.snapshot import StageRequest, UploadRequest
 from tests.core.service.support import FILES, Talk
 from tests.core.snapshot.trees import manifest_of, sha
 

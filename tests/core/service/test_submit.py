@@ -14,7 +14,7 @@ from fetchml_core.queue.base import Stored
 from fetchml_core.service.limits import JobLimits, job_limits
 from fetchml_core.service.room import Capacity
 from fetchml_core.service.submit import MAX_ARGUMENTS, check_spec
-from fetchml_core.wire.messages import SubmitRequest
+from fetchml_core.wire.jobs import SubmitRequest
 from tests.core.service.support import LEASE, World
 
 HAS = Inventory(cpus=4, memory=8 << 30)

@@ -6,7 +6,9 @@ import pytest
 
 from fetchml_core.errors import InputError
 from fetchml_core.jobs.job import Resources
-from fetchml_core.wire.messages import HoldRequest, ListRequest, QueuePauseRequest, ShowRequest, WhyRequest
+from fetchml_core.wire.jobs import HoldRequest, ListRequest, ShowRequest
+from fetchml_core.wire.queue import QueuePauseRequest
+from fetchml_core.wire.why import WhyRequest
 
 
 def why(world, word="last"):

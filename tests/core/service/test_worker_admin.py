@@ -17,17 +17,11 @@ from fetchml_core.jobs.states import State
 from fetchml_core.permission.policy import Identity
 from fetchml_core.service import worker_admin
 from fetchml_core.service.drain import Drain, read_drain, remove_drain, write_drain
-from fetchml_core.service.workers import ensure_worker, stop_worker, worker_alive
-from fetchml_core.wire.messages import (
-    CancelRequest,
-    ListRequest,
-    Nothing,
-    ShowRequest,
-    SubmitRequest,
-    WorkerDrainRequest,
-    WorkerInfo,
-    WorkerStopRequest,
-)
+from fetchml_core.service.worker_info import worker_alive
+from fetchml_core.service.workers import ensure_worker, stop_worker
+from fetchml_core.wire.jobs import ListRequest, ShowRequest, SubmitRequest
+from fetchml_core.wire.verbs import Nothing
+from fetchml_core.wire.worker import WorkerDrainRequest, WorkerInfo, WorkerStopRequest
 from tests.core.service.support import AUDIT, Talk, World
 from tests.core.worker.support import sweep
 from tests.support.wait import poll_until
@@ -403,40 +397,6 @@ def test_a_drain_is_synced(tmp_path, mocker):
     remove_drain(base)
 
     assert [Path(path).name for path in synced] == ["run"]
-
-
-# --- the one way to end a job ---
-
-FAMILY = "sleep 600 & echo $! >$FETCHML_CHECKPOINT_DIR/child; " + STUBBORN
-
-
-@pytest.mark.parametrize(
-    ("way", "state", "said"),
-    [
-        ("cancel", State.CANCELLED, "new disk"),
-        ("time", State.TIMED_OUT, "its time limit of 1s ran out"),
-        ("drain", State.CANCELLED, "the worker was drained: new disk"),
-        ("stop", State.CANCELLED, "the worker was stopped: new disk"),
-    ],
-)
-def test_all_ways_to_end_a_job_are_one(host, way, state, said):
-    """The stop file says why, then comes the signal, the grace, and the kill of all that the job has started."""
-    submit(host, FAMILY, time_limit=1.0 if way == "time" else None)
-    until_ready(host)
-    if way == "cancel":
-        host.ask("cancel", CancelRequest(("1",), reason="new disk"))
-    if way == "drain":
-        host.ask("worker-drain", WorkerDrainRequest("new disk", cancel=True))
-    if way == "stop":
-        host.ask("worker-stop", WorkerStopRequest(cancel=True, reason="new disk"))
-    job = ended(host)
-    child = int((host.host.data.checkpoint(1) / "child").read_text())
-
-    assert (job.state, job.outcome.signal, len(job.attempts)) == (state, signal.SIGKILL, 1)
-    assert (host.host.data.attempt(1, 1).control / "log").read_text().splitlines()[-1] == said
-    poll_until(lambda: not Path(f"/proc/{child}").exists(), "its child is gone")
-    if way == "drain":
-        poll_until(lambda: not worker_alive(host.host), "the worker has ended")
 
 
 # --- who may ---

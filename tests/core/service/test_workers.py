@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 
 import pytest
 from attrs import evolve
 
-from fetchml_core.convert import to_data
 from fetchml_core.errors import ConfigError
-from fetchml_core.fsio import replace_file, try_lock
+from fetchml_core.fsio import try_lock
+from fetchml_core.places import own_command
 from fetchml_core.service import workers
-from fetchml_core.service.workers import (
-    WorkerRecord,
-    ensure_worker,
-    heal_worker,
-    linger_note,
-    own_command,
-    wake_worker,
-    worker_alive,
-    worker_info,
-)
-from fetchml_core.wire.messages import WorkerInfo
+from fetchml_core.service.worker_info import linger_note, worker_alive, worker_info
+from fetchml_core.service.workers import ensure_worker, heal_worker, wake_worker
+from fetchml_core.wire.worker import WorkerInfo
 from tests.core.service.support import World
 
 
@@ -35,24 +26,9 @@ def dead(tmp_path):
     return made
 
 
-def write_record(world, **fields):
-    """Write what a worker says about itself."""
-    host = world.host
-    record = WorkerRecord(
-        4242,
-        "box1",
-        str(host.queue_path),
-        str(host.data.folder),
-        launcher="process",
-        notes=("n",),
-        ready=True,
-    )
-    replace_file(host.base.worker_record, json.dumps(to_data(evolve(record, **fields))).encode())
-
-
 def test_alive_is_the_lock_and_nothing_else(dead):
     """A record that a dead worker left proves nothing; a held lock is a living worker."""
-    write_record(dead)
+    dead.write_record(notes=("n",))
     assert not worker_alive(dead.host)
     assert worker_info(dead.host) == WorkerInfo(False)
     with dead.worker_lives():
@@ -79,7 +55,7 @@ def test_two_doors_may_look_at_once(dead):
 def test_what_a_worker_has_not_said_yet_is_unknown(world):
     """Before its launcher was tried, and with a damaged record, only its life is known."""
     assert worker_info(world.host) == WorkerInfo(True)
-    write_record(world, ready=False)
+    world.write_record(ready=False)
     assert worker_info(world.host).launcher == ""
     world.host.base.worker_record.write_bytes(b"{")
     assert worker_info(world.host) == WorkerInfo(True)
@@ -88,7 +64,7 @@ def test_what_a_worker_has_not_said_yet_is_unknown(world):
 @pytest.mark.parametrize("field", ["queue", "data"])
 def test_another_queue_is_refused_and_both_are_named(world, field):
     """A door whose files resolve elsewhere than the living worker refuses: status 3."""
-    write_record(world, **{field: "/elsewhere"})
+    world.write_record(**{field: "/elsewhere"})
     with pytest.raises(ConfigError, match="queue-disagrees") as caught:
         world.ask("list", {})
 
@@ -130,7 +106,7 @@ def test_a_worker_is_started_for_waiting_jobs_only(dead):
 def test_a_worker_that_took_its_lock_again_is_not_reported_as_failed(dead, mocker):
     """The door found it gone, it came back for the job, and what the door started ended because of that."""
     with dead.worker_lives():
-        write_record(dead)
+        dead.write_record(notes=("n",))
         mocker.patch.object(
             workers, "own_command", return_value=[sys.executable, "-c", "raise SystemExit(1)"]
         )

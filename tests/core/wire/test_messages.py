@@ -13,17 +13,16 @@ from fetchml_core.convert import from_data, to_data
 from fetchml_core.errors import FetchError
 from fetchml_core.wire.frame import MESSAGE, Frame, ProtocolError
 from fetchml_core.wire.messages import (
-    VERBS,
     Call,
     Done,
     Failure,
     Hello,
     Item,
-    Nothing,
     Welcome,
     decode_message,
     encode_message,
 )
+from fetchml_core.wire.verbs import VERBS, Nothing
 from tests.core.wire.records import json_values, records
 
 MESSAGES = (Hello, Welcome, Call, Item, Done, Failure)

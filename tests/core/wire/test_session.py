@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from fetchml_core.errors import HostError, NotFoundError, from_fields
 from fetchml_core.wire.frame import Frame, ProtocolError, encode
-from fetchml_core.wire.messages import Call, Done, Failure, Hello, Item, ListRequest, Nothing, Welcome
+from fetchml_core.wire.jobs import ListRequest
+from fetchml_core.wire.messages import Call, Done, Failure, Hello, Item, Welcome
 from fetchml_core.wire.session import CHUNK, ClientSession, Data, ServerSession, send, send_data
+from fetchml_core.wire.verbs import Nothing
 
 HELLO = Hello("1", "key")
 WELCOME = Welcome("anna", "box1", "1")
@@ -88,19 +90,6 @@ def test_a_whole_conversation_in_any_cut():
 
     assert heard == [HELLO, Call(1, "list", {"select": ["last"]}), Data(1, b"up")]
     assert told == [WELCOME, Item(1), Data(1, b"down"), Done(1)]
-    assert client.between_frames
-    assert server.between_frames
-
-
-def test_a_cut_inside_a_frame_is_told():
-    """An end of the stream between frames loses nothing, inside one it does."""
-    server = ServerSession()
-    hello = send(HELLO)
-    list(server.receive(hello[:-1]))
-    assert not server.between_frames
-    list(server.receive(hello[-1:]))
-
-    assert server.between_frames
 
 
 def test_requests_are_numbered_one_two_three():

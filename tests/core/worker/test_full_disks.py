@@ -10,10 +10,11 @@ from attrs import evolve
 
 from fetchml_core.errors import FetchError
 from fetchml_core.jobs.states import State
-from fetchml_core.launcher.log import whole_log
-from fetchml_core.wire.messages import CancelRequest, ListRequest, LogsRequest, SubmitRequest
+from fetchml_core.wire.jobs import CancelRequest, ListRequest, SubmitRequest
+from fetchml_core.wire.output import LogsRequest
 from tests.core.service.support import WORKER_FILE, Talk, World
 from tests.support.disk import fill
+from tests.support.printed import printed
 
 LOG_LIMIT = 1 << 16
 JOB = """
@@ -67,17 +68,17 @@ def test_a_full_disk_of_a_job(world, serve, small_filesystem, place, what):
     shutil.rmtree(ballast)
     (places.workspace / "full-on").touch()
     job = serving.ended(job)
-    printed = b"".join(whole_log(places.control))
+    output = printed(places.control)
 
     assert (job.state, job.outcome.code, len(job.attempts)) == (State.FAILED, 3, 1)
-    assert printed.startswith(b"the beginning\n")
-    assert printed.endswith(b"x\nthe end\n")
+    assert output.startswith(b"the beginning\n")
+    assert output.endswith(b"x\nthe end\n")
     for file, content in kept.items():
         assert content == (b"old\n" if file.is_relative_to(folder) else bytes(2_000_000))
         assert file.read_bytes() == bytes(2_000_000)
     told = f"No space left on device: {places.control}"
     assert job.outcome.log_problem == (told if place == "control" else "")
-    assert (b"No space left" in printed) == (place != "control")
+    assert (b"No space left" in output) == (place != "control")
     assert serving.ended(accepted).state is State.SUCCEEDED
 
 

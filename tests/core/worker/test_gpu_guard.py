@@ -17,11 +17,12 @@ from fetchml_core.jobs.job import Resources
 from fetchml_core.jobs.states import State
 from fetchml_core.launcher.evidence import read_stat
 from fetchml_core.launcher.podman import PodmanLauncher
+from fetchml_core.places import own_command
 from fetchml_core.queue.base import UNFINISHED
 from fetchml_core.service.gpus import inventory_of
 from fetchml_core.service.quarantine import read_gpu_record
-from fetchml_core.service.workers import own_command
-from fetchml_core.wire.messages import Nothing, WhyRequest
+from fetchml_core.wire.verbs import Nothing
+from fetchml_core.wire.why import WhyRequest
 from fetchml_core.worker import gpu_guard
 from fetchml_core.worker.gpu_guard import REST_S, GpuGuard
 from tests.core.service.hosts import gpu

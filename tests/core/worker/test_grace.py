@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from fetchml_core.jobs.states import State
-from fetchml_core.wire.messages import CancelRequest, WorkerDrainRequest, WorkerStopRequest
+from fetchml_core.wire.jobs import CancelRequest
+from fetchml_core.wire.worker import WorkerDrainRequest, WorkerStopRequest
 from tests.core.service.support import WORKER_FILE, World
 from tests.core.worker.support import Serving, ShiftedClock, sweep
 from tests.support.wait import poll_until

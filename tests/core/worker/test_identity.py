@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -12,14 +11,12 @@ from pathlib import Path
 import pytest
 
 from fetchml_core.clock import Clock
-from fetchml_core.convert import to_data
-from fetchml_core.fsio import replace_file
 from fetchml_core.jobs.job import Launched, Lease
 from fetchml_core.jobs.states import State
 from fetchml_core.launcher import evidence
 from fetchml_core.launcher.process import ProcessLauncher
 from fetchml_core.queue.base import Started
-from fetchml_core.service.workers import WorkerRecord, worker_alive, worker_info
+from fetchml_core.service.worker_info import worker_alive, worker_info
 from fetchml_core.worker.main import main
 from tests.core.service.support import WORKER_FILE, World
 from tests.core.worker.support import Serving, sweep
@@ -55,18 +52,8 @@ def launched(process, ticks=1):
 
 def write_record(world, pid, *, ticks=1, boot_id=""):
     """Leave the record of a worker that had *pid*, and began so many ticks before who has it now."""
-    host, stat = world.host, evidence.read_stat(pid)
-    record = WorkerRecord(
-        pid,
-        "box1",
-        str(host.queue_path),
-        str(host.data.folder),
-        ready=True,
-        launcher="process",
-        start_ticks=stat.start_ticks - ticks,
-        boot_id=boot_id or Clock().boot().boot_id,
-    )
-    replace_file(host.base.worker_record, json.dumps(to_data(record)).encode())
+    began = evidence.read_stat(pid).start_ticks
+    world.write_record(pid=pid, start_ticks=began - ticks, boot_id=boot_id or Clock().boot().boot_id)
 
 
 def test_a_foreign_process_is_never_our_job(stranger, tmp_path):

@@ -12,8 +12,9 @@ from attrs import evolve, fields, has
 
 from fetchml_core.config.worker import WorkerConfig
 from fetchml_core.jobs.states import State
-from fetchml_core.service.workers import own_command
-from fetchml_core.wire.messages import CancelRequest, Nothing
+from fetchml_core.places import own_command
+from fetchml_core.wire.jobs import CancelRequest
+from fetchml_core.wire.verbs import Nothing
 from fetchml_core.worker.reload import CHANGES, reloaded
 from tests.core.service.support import WORKER_FILE
 from tests.support.wait import poll_until

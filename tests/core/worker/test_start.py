@@ -10,7 +10,8 @@ import pytest
 
 from fetchml_core.convert import from_data
 from fetchml_core.hardware.inventory import Inventory
-from fetchml_core.service.workers import own_command, worker_info
+from fetchml_core.places import own_command
+from fetchml_core.service.worker_info import worker_info
 from tests.core.service.support import WORKER_FILE
 from tests.support.wait import poll_until
 

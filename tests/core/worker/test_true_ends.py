@@ -15,7 +15,7 @@ from fetchml_core.jobs.states import State
 from fetchml_core.launcher import evidence, strays
 from fetchml_core.launcher.podman import PodmanLauncher
 from fetchml_core.launcher.spec import name_prefix
-from fetchml_core.service.workers import own_command
+from fetchml_core.places import own_command
 from tests.core.service.support import World
 from tests.support.wait import poll_until
 

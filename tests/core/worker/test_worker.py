@@ -21,15 +21,14 @@ from fetchml_core.jobs.retries import FIRST_S
 from fetchml_core.jobs.states import State
 from fetchml_core.launcher.evidence import read_stat
 from fetchml_core.launcher.process import ProcessLauncher
+from fetchml_core.places import own_command
 from fetchml_core.queue.base import Pause, Started, Stored
 from fetchml_core.service.drain import Drain, remove_drain, write_drain
 from fetchml_core.service.show import last_metrics
-from fetchml_core.service.workers import WorkerRecord, own_command, worker_alive
-from fetchml_core.worker import runner as runner_module
+from fetchml_core.service.worker_info import WorkerRecord, worker_alive
+from fetchml_core.worker import preparation
 from fetchml_core.worker import worker as module
-from fetchml_core.worker.gpu_guard import GpuGuard
 from fetchml_core.worker.main import main
-from fetchml_core.worker.runner import Runner
 from tests.core.service.support import WORKER_FILE, World
 from tests.core.worker.support import Serving, ShiftedClock, sweep
 from tests.support.wait import poll_until
@@ -260,24 +259,14 @@ def launch_by_hand(world, job, *, record=True, go=True):
     """Bring a claimed job as far as a worker does that is killed then."""
     job = world.host.queue.claim(lambda jobs: jobs[0], lease_of("box1"))
     launcher = ProcessLauncher(env=dict(os.environ), clock=Clock())
-    runner = Runner(
-        world.host,
-        launcher,
-        job,
-        image="localhost/none",
-        advance=None,
-        make_started=None,
-        ended=lambda: None,
-        fresh=True,
-        guard=GpuGuard(world.host, lambda: None),
-    )
-    runner._prepare()
-    launched = launcher.launch(runner._spec())
-    runner.close()
+    places = world.host.data.attempt(job.id, 1)
+    preparation.prepare(world.host, job, places)
+    spec = preparation.launch_spec(world.host, job, places, attempt=1, image="localhost/none", gpus=())
+    launched = launcher.launch(spec)
     if record:
         world.host.queue.advance(job.id, 1, Started(launched, lease_of("box1")))
     if go:
-        launcher.go(launched, world.host.data.attempt(job.id, 1).folder)
+        launcher.go(launched, places.folder)
     return launcher, launched
 
 
@@ -434,7 +423,7 @@ def test_a_spoilt_record_is_no_free_retry(world, serve):
 
 def test_a_workspace_that_finds_no_space_is_tried_again(world, serve, mocker):
     """The disk is full when the job starts, and not any more when it is tried again: it runs."""
-    real, calls = runner_module.materialise, []
+    real, calls = preparation.materialise, []
 
     def full_at_first(*args, **options):
         calls.append(1)
@@ -442,7 +431,7 @@ def test_a_workspace_that_finds_no_space_is_tried_again(world, serve, mocker):
             raise explain_os_error(OSError(28, "No space left on device"), "lay out the workspace")
         real(*args, **options)
 
-    mocker.patch.object(runner_module, "materialise", full_at_first)
+    mocker.patch.object(preparation, "materialise", full_at_first)
     job = serve().ended(world.submit(argv=script(RAN)))
 
     assert (job.state, runs(world, job), len(job.attempts)) == (State.SUCCEEDED, 1, 2)
