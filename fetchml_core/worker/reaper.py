@@ -20,8 +20,8 @@ EVERY_S = 60.0
 AGAIN_S = 10.0
 """How soon it looks again after something could not be removed."""
 
-Live = Callable[[], set[tuple[int, int]]]
-"""Returns job and attempt of all that the queue says is live."""
+IsLive = Callable[[int, int], bool]
+"""Says of a job's id and an attempt's number whether the queue has it as live; raises where the queue cannot tell."""
 
 
 class Reaper:
@@ -30,13 +30,14 @@ class Reaper:
     Args:
         host: The host.
         launcher: What starts jobs here.
-        live: Asked after each look at the host: what was launched in between is live by then.
+        is_live: Asked after each look at the host, as what was launched in between is live by then, and of each attempt
+            that was found: a list of the live ones lacks those that only a Redis that is away knows.
     """
 
-    def __init__(self, host: Host, launcher: Launcher, live: Live) -> None:
+    def __init__(self, host: Host, launcher: Launcher, is_live: IsLive) -> None:
         self._host = host
         self._launcher = launcher
-        self._live = live
+        self._is_live = is_live
         self._log = logging.getLogger("fetchml")
         self._due_at = 0.0
         self._thread: threading.Thread | None = None
@@ -73,10 +74,7 @@ class Reaper:
             FetchError: it could not be found out or not be removed.
         """
         found = self._launcher.leftovers(self._host.data.folder / "jobs")
-        if not found:
-            return []
-        live = self._live()
-        over = [left for left in found if (left.job_id, left.attempt) not in live]
+        over = [left for left in found if not self._is_live(left.job_id, left.attempt)]
         for left in over:
             self._log.warning("job %d: removing what attempt %d has left", left.job_id, left.attempt)
             folder = self._host.data.attempt(left.job_id, left.attempt).folder
