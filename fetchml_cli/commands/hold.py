@@ -38,5 +38,7 @@ def run(cli: Cli, jobs: list[str]) -> int:
     status = show_reply(cli, reply, "held")
     held = [str(job.id) for job in reply.jobs if job.id not in reply.unfit]
     if held:
-        hint_next(cli, (f"ml release {' '.join(held[:10])}", "let them start"))
+        hint_next(
+            cli, (f"ml release {' '.join(held[:10])}", f"lets {'it' if len(held) == 1 else 'them'} start")
+        )
     return status

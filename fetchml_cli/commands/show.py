@@ -56,7 +56,7 @@ def run(cli: Cli, word: str) -> None:
 def _rows(reply: ShowReply) -> Rows:
     job = reply.job
     yield "job", f"{job.id} {job.spec.name}"
-    why = ending(job) if job.state.final else reply.why
+    why = reply.why if job.stop is None and not job.state.final else ending(job)
     yield "state", job.state.value + (f" ({why})" if why not in {"", job.state.value} else "")
     if not job.state.final and not reply.worker.alive and reply.worker.hint:
         yield "hint", reply.worker.hint

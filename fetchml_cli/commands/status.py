@@ -94,13 +94,13 @@ def _show(cli: Cli, reply: ListReply, request: ListRequest, host: str) -> None:
         cli.note(
             f"no jobs on {host}"
             if request.everyone
-            else f"no jobs of yours on {host}; ml submit PATH makes one"
+            else f"no jobs of yours on {host}; ml submit PATH makes one, ml status -a shows all"
         )
     if reply.hidden:
         cli.note(f"{reply.hidden}{' or more' if reply.more else ''} older jobs are not shown")
     waiting = any(not job.state.final for job in reply.jobs)
     if waiting and reply.worker.drained is not None:
-        cli.warn(f"the worker on {host} is drained {drain_words(reply.worker.drained, reply.now)}")
+        cli.warn(f"the worker on {host} was drained {drain_words(reply.worker.drained, reply.now)}")
     elif waiting and not reply.worker.alive:
         cli.warn(f"no worker runs on {host}" + (f": {reply.worker.problem}" if reply.worker.problem else ""))
         if reply.worker.hint:

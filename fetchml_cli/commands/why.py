@@ -9,7 +9,7 @@ import typer
 
 from fetchml_cli.commands.common import JobArgument, JsonOption, ProfileOption, connect
 from fetchml_cli.lazy import new_app
-from fetchml_cli.output.jobs import asked_for, ending, ran, waited, worker_fields
+from fetchml_cli.output.jobs import asked_for, ending, ran, waited, wish, worker_fields
 from fetchml_core.units import format_cpus, format_duration, format_size
 from fetchml_core.wire.why import Blocker, Holds, WhyReply, WhyRequest
 
@@ -76,6 +76,8 @@ def _state(reply: WhyReply) -> str:
         how = ending(job)
         return state + (f" ({how})" if how else "")
     if job.state.active:
+        if job.stop is not None:
+            return f"{state} for {format_duration(reply.now - job.stop.at)} ({wish(job.stop)})"
         seconds = ran(job, reply.now)
         return state + (f" for {format_duration(seconds)}" if seconds is not None else "")
     waiting = f"{state} for {format_duration(waited(job, reply.now))}"

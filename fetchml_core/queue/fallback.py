@@ -44,7 +44,7 @@ from .base import (
     claim_order,
 )
 from .filesystem import FilesystemQueue
-from .moves import same_or_refuse, submit_event, submitted
+from .moves import refuse_if_moved, same_or_refuse, submit_event, submitted
 from .redis import BOOT, RedisQueue
 from .reserve import BLOCK, Reserve
 
@@ -93,7 +93,7 @@ class FallbackQueue:
         """See `Queue.submit`.
 
         Raises:
-            HostError: ``ids-used-up``: Redis is away, and so many jobs were accepted meanwhile.
+            HostError: ``queue-moved``; ``ids-used-up``: Redis is away, and so many jobs were accepted meanwhile.
         """
         wanted = {key: spec}
         return self._submit(wanted, user, lambda: [self._shared.submit(spec, user=user, key=key)])[0]
@@ -115,6 +115,8 @@ class FallbackQueue:
             known = self._known(wanted, user)
             jobs = {key: same_or_refuse(stored.job, key, wanted[key]) for key, stored in known.items()}
             new = [key for key in wanted if key not in known]
+            if new:
+                refuse_if_moved(self._local.paused())
             now = self._clock.now()
             line = max((stored.job.line for stored in self._local.export()), default=now)
             stored = []
@@ -252,27 +254,36 @@ class FallbackQueue:
             if not _is_away(error):
                 raise
             left = self._reserve.left()
-            alone = f"this host takes jobs on its own ({left} more) and runs them"
+            alone = (
+                f"this host takes jobs on its own ({left} more) and runs them; those in Redis go on, unseen"
+            )
             said = (f"Redis at {error.context} is away{self._since()}: {alone}",)
         here = len(self._local.jobs())
-        jobs = "1 job lies" if here == 1 else f"{here} jobs lie"
-        return (*said, f"{jobs} on this host until Redis can take them") if here else said
+        jobs = "1 job lies on this host until Redis can take it"
+        if here > 1:
+            jobs = f"{here} jobs lie on this host until Redis can take them"
+        return (*said, jobs) if here else said
 
     # --- for admins ---
 
     def pause(self, pause: Pause) -> None:
-        """See `Queue.pause`."""
+        """See `Queue.pause`. That the queue was moved holds while Redis is away, too: nothing would move on from here."""
         self._ask(lambda: self._shared.pause(pause))
+        if pause.moved_to:
+            self._local.pause(pause)
+        else:
+            self._local.resume()
 
     def resume(self) -> None:
         """See `Queue.resume`."""
         self._ask(self._shared.resume)
+        self._local.resume()
 
     def paused(self) -> Pause | None:
-        """See `Queue.paused`; not known while Redis is away."""
+        """See `Queue.paused`; while Redis is away only that the queue was moved is known."""
         with _UnlessAway():
             return self._ask(self._shared.paused)
-        return None
+        return self._local.paused()
 
     def export(self) -> Iterator[Stored]:
         """See `Queue.export`."""

@@ -155,8 +155,6 @@ def _check_kind(kind: str, here: str, before: Pause | None) -> None:
         raise InputError(
             "queue-type-unknown", "there is no such type of queue", context=kind[:60], hint=" | ".join(KINDS)
         )
-    if kind == here:
-        raise InputError("queue-type-same", f"the queue is {here} already", context=kind)
     if before is not None and before.moved_to not in {"", kind}:
         raise HostError(
             "queue-moved",
@@ -164,6 +162,8 @@ def _check_kind(kind: str, here: str, before: Pause | None) -> None:
             context=kind,
             hint="take it back first: ml queue resume",
         )
+    if kind == here:
+        raise InputError("queue-type-same", f"the queue is {here} already", context=kind)
 
 
 def _refuse_active(source: Queue) -> None:

@@ -75,6 +75,10 @@ USE_CASES: dict[str, UseCase] = {
 }
 
 
+TYPED = {"stage": "submit", "upload": "submit", "list": "status", "results": "pull", "fetch": "pull"}
+"""What a person types for a verb that has another name."""
+
+
 def perform(host: Host, identity: Identity, verb: str, args: dict[str, Any], talk: Conversation) -> Any:
     """Do what *verb* asks for *identity*.
 
@@ -92,7 +96,7 @@ def perform(host: Host, identity: Identity, verb: str, args: dict[str, Any], tal
             hint="update FetchML on both sides",
         )
     context = Context(host, identity, talk)
-    context.allow(case.action, about=verb)
+    context.allow(case.action, about=TYPED.get(verb, verb.replace("-", " ")))
     if host.broken is not None and not case.always:
         raise host.broken
     return case.run(context, from_data(args, VERBS[verb].args, what="request"))

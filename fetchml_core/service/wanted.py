@@ -9,6 +9,8 @@ from fetchml_core.units import format_cpus, format_size
 
 from .room import Capacity
 
+LEAST_MEMORY = 16 << 20
+"""With less a container does not start, or its init, which takes some 9 MiB, is killed before the job begins."""
 _ELSEWHERE = "use a host that has them: --profile NAME"
 
 
@@ -46,11 +48,11 @@ def _check_cpus(wanted: float | None, capacity: Capacity) -> None:
 def _check_memory(wanted: int | None, capacity: Capacity) -> None:
     if wanted is None:
         return
-    if wanted <= 0:
+    if wanted < LEAST_MEMORY:
         raise InputError(
             "bad-memory",
-            "a job needs more than no memory",
-            context=f"--memory {wanted}",
+            f"a job needs {format_size(LEAST_MEMORY)} of memory at least",
+            context=f"--memory {format_size(wanted) if wanted > 0 else wanted}",
             hint="leave --memory out for the host's default",
         )
     ceiling, had = capacity.limits.memory, capacity.memory

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fetchml_core.errors import FetchError
@@ -24,8 +24,8 @@ EVERY_S = 60.0
 AGAIN_S = 10.0
 """How soon it looks again after something could not be removed."""
 
-Live = Callable[[], set[tuple[int, int]]]
-"""Returns job and attempt of all that the queue says is live."""
+IsLive = Callable[[int, int], bool]
+"""Says of a job's id and an attempt's number whether the queue has it as live; raises where the queue cannot tell."""
 
 
 class Reaper:
@@ -34,13 +34,14 @@ class Reaper:
     Args:
         host: The host.
         launcher: What starts jobs here.
-        live: Asked after each look at the host: what was launched in between is live by then.
+        is_live: Asked after each look at the host, as what was launched in between is live by then, and of each attempt
+            that was found: a list of the live ones lacks those that only a Redis that is away knows.
     """
 
-    def __init__(self, host: Host, launcher: Launcher, live: Live) -> None:
+    def __init__(self, host: Host, launcher: Launcher, is_live: IsLive) -> None:
         self._host = host
         self._launcher = launcher
-        self._live = live
+        self._is_live = is_live
         self._log = logging.getLogger("fetchml")
         self._due_at = 0.0
         self._thread: threading.Thread | None = None
@@ -80,23 +81,16 @@ class Reaper:
         swept = self._host.base.swept
         new_boot = not swept.exists() or swept.read_bytes() != boot_id
         found = {*self._launcher.leftovers(jobs), *(_with_workspace(jobs) if new_boot else ())}
-        over = self._over(sorted(found))
+        over = [left for left in sorted(found) if not self._is_live(left.job_id, left.attempt)]
         for left in over:
             self._log.warning("job %d: removing what attempt %d has left", left.job_id, left.attempt)
             places = self._host.data.attempt(left.job_id, left.attempt)
-            self._launcher.clean(
-                left.name, places.folder, None
-            )  # another attempt may use the checkpoint folder
+            # another attempt may use the checkpoint folder
+            self._launcher.clean(left.name, places.folder, None)
             remove_tree(places.workspace)
         if new_boot:
             replace_file(swept, boot_id)
         return over
-
-    def _over(self, found: Sequence[Leftover]) -> list[Leftover]:
-        if not found:
-            return []
-        live = self._live()
-        return [left for left in found if (left.job_id, left.attempt) not in live]
 
 
 def _with_workspace(jobs: Path) -> Iterator[Leftover]:

@@ -19,7 +19,7 @@ from attrs import evolve
 
 from fetchml_core.config.find import find_worker_file
 from fetchml_core.config.load import load_worker
-from fetchml_core.errors import FetchError, explain_os_error
+from fetchml_core.errors import FetchError, NotFoundError, explain_os_error
 from fetchml_core.fsio import try_lock
 from fetchml_core.jobs.job import Job, Launched, Lease, Outcome, Stop
 from fetchml_core.jobs.states import ACTIVE, State
@@ -75,7 +75,7 @@ class Worker:
         self._log = logging.getLogger("fetchml")
         self._queue_lock = threading.Lock()
         self._runners: dict[int, Runner] = {}
-        self._reaper = Reaper(host, launcher, self._live)
+        self._reaper = Reaper(host, launcher, self._is_live)
         self.storage = Storage(host.base, lock, host.data.folder)
         self._ending = False
         self._reload = False
@@ -190,9 +190,20 @@ class Worker:
         queue = self._host.queue
         return [job for job in queue.jobs(HELD_BY_WORKERS) if job.home == queue.home]
 
-    def _live(self) -> set[tuple[int, int]]:
+    def _is_live(self, job_id: int, attempt: int) -> bool:
+        """Whether the queue says that a worker of this home holds this attempt of the job."""
         with self._queue_lock:
-            return {(job.id, job.attempts[-1].number) for job in self._held()}
+            try:
+                job = self._host.queue.get(job_id)
+            except NotFoundError:
+                return False
+            held = job.state.active and job.home == self._host.queue.home
+        return held and job.attempts[-1].number == attempt
+
+    def _holders(self) -> Sequence[Job]:
+        """Return the jobs that hold something of this host; those of a Redis that is away only their runners know."""
+        ours = {job_id: runner.job for job_id, runner in self._runners.items() if runner.job.state.active}
+        return list({**ours, **{job.id: job for job in self._held()}}.values())
 
     def _pass_on(self, jobs: Sequence[Job]) -> None:
         """Tell the runners of wishes to stop."""
@@ -228,7 +239,7 @@ class Worker:
         while len(self._runners) < self._host.worker.slots and not self._ending:
             with self._queue_lock:
                 self._read_gpus()  # here: of a job that is seen to have ended, the GPUs were looked at
-                choice = Choice(self._holdings(self._held()), self._capacity, self._host.clock.now())
+                choice = Choice(self._holdings(self._holders()), self._capacity, self._host.clock.now())
                 job = self._host.queue.claim(choice, self._lease())
                 self._next_try = choice.next_try
             if job is None:

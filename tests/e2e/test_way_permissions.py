@@ -60,7 +60,7 @@ def test_analyst_reads_only(lab):
     assert "succeeded" in lab.ml.ok("show", job, "--profile", "ann")
     lab.ml.ok("pull", job, "--profile", "ann")
     refused = lab.ml.fails(4, "submit", str(lab.script("pass\n")), "--profile", "ann")
-    assert "ann lacks jobs:create" in refused.stderr
+    assert "ann lacks jobs:create\n  context  submit\n" in refused.stderr
     refused = lab.ml.fails(4, "cancel", job, "--profile", "ann")
     assert "ann lacks jobs:update" in refused.stderr
     assert len(lab.ml.json("status", "-a", "--profile", "ann")["jobs"]) == 1

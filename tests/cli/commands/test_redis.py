@@ -45,7 +45,7 @@ def test_away_and_back(box, redis_server, run_verb):
         assert "(99 more)" in ran.err
         shown = run_verb("status")
         assert away in shown.err
-        assert "1 job lies on this host until Redis can take them" in shown.err
+        assert "1 job lies on this host until Redis can take it" in shown.err
         since = shown.err.partition("since ")[2][:20]
         told = json.loads(run_verb("status", "--json").out)
         assert [job["state"] for job in told["jobs"]] == ["queued"]

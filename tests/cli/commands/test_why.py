@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 from fetchml_core.jobs.job import Outcome, Resources
 from fetchml_core.jobs.states import State
-from fetchml_core.wire.jobs import HoldRequest
+from fetchml_core.wire.jobs import CancelRequest, HoldRequest
 from fetchml_core.wire.why import WhyReply
 from fetchml_core.wire.worker import WorkerInfo
 
@@ -73,6 +74,10 @@ def test_other_states(world, run_verb):
     held = rows(run_verb("why", "3"))
     assert (held["waits"].strip(), held["hint"].strip()) == ("held", "ml release 3")
     assert rows(run_verb("why", "4"))["state"].strip().endswith(", first in line; starts next")
+    world.ask("cancel", CancelRequest(("2",), reason="typo"))
+    stops = rows(run_verb("why", "2"))["state"].strip()
+    assert re.fullmatch(r"stopping for \S+ \(by local: typo\)", stops)
+    assert rows(run_verb("show", "2"))["state"].strip() == "stopping (by local: typo)"
 
 
 def test_a_job_that_failed_names_the_next_step(world, run_verb):

@@ -324,7 +324,7 @@ def test_drain_and_resume(host, run_verb):
     host.submit()
     listed = run_verb("status")
     assert listed.out.rstrip("\n").split("\t")[-1] == "the worker is drained by local: new GPU"
-    assert re.search(r"warning: the worker on \S+ is drained by local .*: new GPU\n", listed.err)
+    assert re.search(r"warning: the worker on \S+ was drained by local .*: new GPU\n", listed.err)
     assert "no worker runs" not in listed.err
     assert json.loads(run_verb("status", "--json").out)["worker"]["drained"]["by"] == "local"
     refused = run_verb("worker", "start")

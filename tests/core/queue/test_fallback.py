@@ -16,7 +16,7 @@ from fetchml_core.clock import BootTime, Clock
 from fetchml_core.errors import FetchError
 from fetchml_core.jobs.job import Launched, Outcome, Stop
 from fetchml_core.jobs.states import State
-from fetchml_core.queue.base import Finished, Requeued, Started
+from fetchml_core.queue.base import Finished, Pause, Requeued, Started
 from fetchml_core.queue.fallback import AWAY_S, FallbackQueue
 from fetchml_core.queue.redis import RedisQueue
 from fetchml_core.queue.redis_link import Link
@@ -275,6 +275,21 @@ def test_another_host_leaves_our_jobs_alone(world):
     assert other.claim(first, other.lease("w", 60.0)) is None
 
 
+def test_a_queue_that_was_moved_takes_no_jobs_here_either(world):
+    """They would never get to the queue that serves now; taken back, it takes them again."""
+    world.queue.pause(Pause("anna", "ml queue migrate", 1.0, moved_to="native"))
+    world.go()
+    with pytest.raises(FetchError, match="queue-moved"):
+        world.queue.submit(SPEC, user="anna", key="k")
+    assert world.view().paused().moved_to == "native"
+    world.come()
+    world.queue.resume()
+    world.go()
+
+    assert world.queue.paused() is None
+    assert world.queue.submit(SPEC, user="anna", key="k").state is State.QUEUED
+
+
 def test_it_is_said(world):
     """Whether Redis is away, what waits and how many more may come."""
     assert world.queue.notes() == ()
@@ -283,8 +298,10 @@ def test_it_is_said(world):
     mode, here = world.queue.notes()
 
     assert mode.startswith(f"Redis at {world.server.url()} is away since 20")
-    assert mode.endswith(f": this host takes jobs on its own ({BLOCK - 1} more) and runs them")
-    assert here == "1 job lies on this host until Redis can take them"
+    assert mode.endswith(
+        f": this host takes jobs on its own ({BLOCK - 1} more) and runs them; those in Redis go on, unseen"
+    )
+    assert here == "1 job lies on this host until Redis can take it"
 
 
 def test_it_is_said_since_when(world):

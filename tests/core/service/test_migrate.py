@@ -17,6 +17,7 @@ from fetchml_core.wire.jobs import ListRequest, SubmitRequest
 from fetchml_core.wire.queue import QueueMigrateNews, QueueMigrateRequest
 from fetchml_core.wire.verbs import Nothing
 from tests.core.service.support import LEASE, WORKER_FILE, Talk, World
+from tests.support.wait import poll_until
 
 PAIRS = [
     ("native", "sqlite"),
@@ -50,6 +51,14 @@ def fill(world):
     world.host.queue.hold(world.submit(user="anna", priority=9).id)
     world.host.queue.stop(world.submit().id, Stop("anna", "typo"))
     world.submit(env={"A": "1"}, time_limit=2.5)
+
+
+def migrated(world):
+    """Move its jobs to the native queue; None where Redis is not asked again so soon."""
+    try:
+        return migrate(world, "native")
+    except FetchError:
+        return None
 
 
 def contents(world):
@@ -313,15 +322,34 @@ def test_a_queue_whose_jobs_went_on_elsewhere_is_not_taken_back(base, went_on):
     assert other.host.queue.paused() is None
 
 
-def test_a_queue_moved_elsewhere_must_come_back_first(base):
+@pytest.mark.parametrize("to", ["filesystem", "native"])
+def test_a_queue_moved_elsewhere_must_come_back_first(base, to):
     """One pause names one place."""
     world = world_of(base, "native")
     world.submit()
     migrate(world, "sqlite")
     with pytest.raises(FetchError, match="queue-moved") as caught:
-        migrate(world, "filesystem")
+        migrate(world, to)
 
     assert "ml queue resume" in caught.value.hint
+
+
+def test_jobs_that_wait_for_redis_move_too(base, redis_server):
+    """While Redis is away nothing is moved; then what the host took on its own goes with the rest, under its number."""
+    server = redis_server()
+    keys = f"{WORKER_FILE}redis_url: {server.url()}\nqueue:\n  type: redis\n  fallback_to_filesystem: true\n"
+    world = World(base, worker=keys)
+    first = world.submit()
+    server.kill()
+    second = world.submit(key="alone")
+    with pytest.raises(FetchError, match="queue-unreachable"):
+        migrate(world, "native")
+    assert [job.id for job in world.host.queue.jobs()] == [second.id]
+    server.start()
+    moved = poll_until(lambda: migrated(world), "Redis is asked again")
+
+    assert moved.jobs == 2
+    assert {job.id for job in world_of(base, "native").host.queue.jobs()} == {first.id, second.id}
 
 
 def test_to_a_queue_that_several_hosts_share_and_back(base, redis_url):

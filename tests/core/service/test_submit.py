@@ -14,6 +14,7 @@ from fetchml_core.queue.base import Stored
 from fetchml_core.service.limits import JobLimits, job_limits
 from fetchml_core.service.room import Capacity
 from fetchml_core.service.submit import MAX_ARGUMENTS, check_spec
+from fetchml_core.service.wanted import LEAST_MEMORY
 from fetchml_core.wire.jobs import SubmitRequest
 from tests.core.service.support import LEASE, World
 
@@ -147,6 +148,7 @@ def test_everything_a_specification_may_hold_arrives(world):
         ({"resources": Resources(cpus=float("nan"))}, "bad-cpus"),
         ({"resources": Resources(memory=0)}, "bad-memory"),
         ({"resources": Resources(memory=-1)}, "bad-memory"),
+        ({"resources": Resources(memory=LEAST_MEMORY - 1)}, "bad-memory"),
         ({"resources": Resources(memory=2**60)}, "too-much-memory"),
     ],
 )

@@ -54,7 +54,7 @@ def test_the_card_of_a_job_that_starts_is_taken(world, serve):
     claimed(world, 1)
     world.submit(resources=ONE)
     worker = with_gpus(serve(), gpu(0), gpu(1))
-    worker._runners[1] = SimpleNamespace(gpus=("g1",))
+    worker._runners[1] = SimpleNamespace(gpus=("g1",), job=world.host.queue.get(1))
     worker._claim()
 
     assert worker._runners.pop(1).gpus == ("g1",)

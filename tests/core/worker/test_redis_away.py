@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from fetchml_core.errors import HostError
+from fetchml_core.jobs.job import Resources, Stop
 from fetchml_core.jobs.states import State
+from fetchml_core.service.capacity import capacity_of
 from tests.core.service.support import WORKER_FILE, World
 from tests.core.worker.support import Serving, sweep
 from tests.support.wait import poll_until
@@ -34,15 +36,16 @@ def serving(tmp_path, server, mocker):
 
 def ended(serving, job):
     """Let the worker work until the job has ended, and Redis knows; return it."""
-
-    def over():
-        try:
-            return serving.host.queue.get(job.id).state.final
-        except HostError:
-            return False
-
-    serving.until(over)
+    serving.until(lambda: can_be_asked(serving, job) and serving.host.queue.get(job.id).state.final)
     return serving.host.queue.get(job.id)
+
+
+def can_be_asked(serving, job):
+    """Whether Redis tells of the job."""
+    try:
+        return bool(serving.host.queue.get(job.id))
+    except HostError:
+        return False
 
 
 def runs(serving, job):
@@ -82,3 +85,26 @@ def test_a_time_limit_holds_while_redis_is_away(serving, server):
     job = ended(serving, job)
 
     assert (job.state, job.outcome.code, len(job.attempts)) == (State.TIMED_OUT, 3, 1)
+
+
+def test_what_only_redis_knows_goes_on_and_keeps_its_room(serving, server):
+    """A clean-up while Redis is away leaves a running job alone, and nobody gets what that job has."""
+    most = Resources(memory=capacity_of(serving.host).memory * 2 // 3)
+    job = serving.world.submit(argv=("sh", "-c", LINE.format(rest=FOREVER)), resources=most)
+    ran = serving.world.host.data.checkpoint(job.id) / "ran"
+    serving.until(lambda: ran.exists() and serving.host.queue.get(job.id).state is State.RUNNING)
+    launch = serving.host.queue.get(job.id).attempt.launch
+    server.kill()
+    with pytest.raises(HostError, match="queue-unreachable"):
+        serving.worker._reaper.look()
+    assert serving.launcher.alive(launch)
+    other = serving.world.submit(argv=("sh", "-c", "true"), key="other", resources=most)
+    for _ in range(5):
+        serving.worker._turn()
+    assert serving.host.queue.get(other.id).state is State.QUEUED
+    server.start()
+    serving.until(lambda: can_be_asked(serving, job))
+    serving.host.queue.stop(job.id, Stop(by="anna", reason="by anna"))
+
+    assert ended(serving, job).state is State.CANCELLED
+    assert ended(serving, other).state is State.SUCCEEDED
