@@ -10,6 +10,7 @@ import contextlib
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from typing import IO, TYPE_CHECKING
 
@@ -30,6 +31,7 @@ class Child:
     def __init__(self, argv: tuple[str, ...], environ: Mapping[str, str]) -> None:
         ours, theirs = socket.socketpair()
         self.socket = ours
+        self._ending = threading.RLock()  # several threads may close it, or ask for its last words, at once
         self._words: str | None = None  # set when closed
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
         try:
@@ -55,16 +57,22 @@ class Child:
 
     def last_words(self) -> str:
         """Return the last lines of its standard error, also after `close`."""
-        if self._words is None:
-            end = self._errors.seek(0, 2)
-            self._errors.seek(max(0, end - STDERR_KEPT))
-            return last_lines(self._errors.read())
-        return self._words
+        with self._ending:
+            if self._words is None:
+                end = self._errors.seek(0, 2)
+                self._errors.seek(max(0, end - STDERR_KEPT))
+                return last_lines(self._errors.read())
+            return self._words
 
     def close(self) -> None:
-        """End its input, wait, then insist; idempotent."""
-        if self._words is not None:
-            return
+        """End its input, wait, then insist; idempotent, and done when any thread's call returns."""
+        with self._ending:
+            if self._words is None:
+                self._end()
+                self._words = self.last_words()
+                self._errors.close()
+
+    def _end(self) -> None:
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
         for insist in (self._process.terminate, self._process.kill, lambda: None):
@@ -74,8 +82,6 @@ class Child:
             except subprocess.TimeoutExpired:
                 insist()
         self.socket.close()
-        self._words = self.last_words()
-        self._errors.close()
 
 
 class LocalStream:

@@ -103,9 +103,8 @@ class Storage:
             "argv": [sys.executable, *sys.orig_argv[1:]],
         }
         os.chdir("/")
-        signal.signal(
-            signal.SIGHUP, signal.SIG_IGN
-        )  # there is no file to read again until the worker is back
+        # There is no file to read again until the worker is back.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         os.execv(sys.executable, [sys.executable, "-I", "-S", "-c", _WAIT, json.dumps(task)])  # noqa: S606 - no shell is wanted
 
 

@@ -2,6 +2,8 @@
 
 import os
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -43,6 +45,22 @@ def test_program_that_does_not_listen_is_ended(start):
 
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+@pytest.mark.parametrize("_", range(20))
+def test_closed_by_several_threads(_):
+    """A watchdog may close the stream while its owner does: both find it closed, with its last words kept."""
+    stream = open_local(RemoteCommand("", ("sh", "-c", "echo sorry >&2; echo; cat")), environ=os.environ)
+    _line(stream)
+    together = threading.Barrier(4)
+
+    def close(_):
+        together.wait(10)
+        stream.close()
+        return stream.read(1), stream.last_words()
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(close, range(4))) == [(b"", "sorry")] * 4
 
 
 def test_ctrl_c_is_not_for_the_program(start):
