@@ -58,7 +58,7 @@ def main() -> int:
         return int(is_required("python3.10"))
     venv = ROOT / f".venv-{VERSION}"
     _install(python, venv)
-    pytest = [str(venv / "bin/python"), "-m", "pytest", "-q", "-n", "logical", "--dist", "worksteal"]
+    pytest = [str(venv / "bin/python"), "-m", "pytest", "-q", "-n", "auto", "--dist", "worksteal"]
     argv = [*pytest, "-p", "no:cacheprovider", "tests/core"]
     status = subprocess.run(
         argv, cwd=ROOT, env=os.environ | SHORT | {"PYTHONPATH": "."}, check=False

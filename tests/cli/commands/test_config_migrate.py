@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -18,11 +17,9 @@ from fetchml_cli.commands.config.yaml_from_toml import comments
 from fetchml_core.config.option import fields_of
 from fetchml_core.config.worker import WorkerConfig
 from fetchml_core.errors import ConfigError
-from tests.cli.support import fake_cli, run_in
+from tests.cli.support import CASES, fake_cli, run_in
 from tests.core.config.support import CONFIGS, check_text
 
-# CI names the number for the damaged samples (tests/core/config/test_properties.py): these are dearer and fewer.
-CASES = max(150, int(os.environ.get("FETCHML_CASES", "0")) // 20)
 TOML = '''\
 #:schema ../schema/worker.json
 # The worker of the lab.

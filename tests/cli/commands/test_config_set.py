@@ -20,7 +20,7 @@ from fetchml_cli.commands.config import profile_file, toml_edit
 from fetchml_core.clock import Clock
 from fetchml_core.config.toml_loader import MAX_TOML
 from fetchml_core.fsio import try_lock
-from tests.cli.support import fake_cli, plain_environ, run_in
+from tests.cli.support import CASES, fake_cli, plain_environ, run_in
 from tests.support.require import need
 
 HOST = ("server", "worker_host")
@@ -139,7 +139,7 @@ def profiles(draw):
     return text.replace("\n", "\r\n") if draw(st.booleans()) and '"""' not in text else text
 
 
-@settings(max_examples=int(os.environ.get("FETCHML_CASES", "150")), deadline=None)
+@settings(max_examples=CASES, deadline=None)
 @given(profiles(), st.sampled_from([HOST, ("server", "worker_port"), ("auth", "api_key")]), st.booleans())
 def test_other_lines_stay(text, key, remove):
     """Whatever the file looks like, at most its own line changes, and a section's header and one blank line come."""
@@ -474,7 +474,7 @@ def test_a_change_that_never_ends_is_told(tmp_path, profile):
 LOOP = """
 import itertools, sys
 from pathlib import Path
-from tests.cli.support import fake_cli, run_in
+from tests.cli.support import CASES, fake_cli, run_in
 for letter in itertools.cycle("ab"):
     assert run_in(fake_cli(Path(sys.argv[1])), "config", "set", "server.worker_base", letter * 3000).status == 0
     print("done", flush=True)
