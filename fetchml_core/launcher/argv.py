@@ -120,7 +120,10 @@ def _gpus(given: Grant, *, rootless: bool) -> list[str]:
         groups = ["--group-add=keep-groups"]  # the account's own; no other can be named
     else:
         groups = [f"--group-add={group}" for group in given.groups]
-    return ["--env=NVIDIA_VISIBLE_DEVICES=void", *[f"--device={word}" for word in given.devices], *groups]
+    devices = [f"--device={word}" for word in given.devices]
+    # Without Z: these files are the host's, and keep the label that they have.
+    libraries = [f"--volume={host}:{inside}:ro,nosuid,nodev" for host, inside in given.libraries]
+    return ["--env=NVIDIA_VISIBLE_DEVICES=void", *devices, *libraries, *groups]
 
 
 def _volumes(spec: LaunchSpec) -> list[str]:

@@ -1,6 +1,7 @@
 """GPUs of an attempt: what it is given, and whether its init could use just that.
 
-Layer 2. NVIDIA cards come by their CDI names, which bring the driver's libraries along; AMD cards by their device files.
+Layer 2. NVIDIA cards come by their CDI names, which bring the driver's libraries along (where the host has none,
+`driver_files` takes their place); AMD cards by their device files.
 What was asked of Podman is not what is: before the go the init opens the device files and asks CUDA (see `init.py`,
 gpus.json), and `judge` compares that with the request. A job that asked for a GPU never runs without it.
 """
@@ -20,7 +21,6 @@ from fetchml_core.fsio import read_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .spec import Capabilities
 
 Vendor = Literal["nvidia", "amd", "apple"]
 
@@ -30,6 +30,7 @@ CUDA = "cuda"
 """In `Launched.enforced`: the driver itself said that the job's GPUs work; in `not_enforced`: nobody could ask it."""
 NVIDIA_FILES = ("/dev/nvidia*", "/dev/dxg*")
 """Device files of NVIDIA's driver, on Linux and under WSL."""
+CDI_NAME = "nvidia.com/gpu="
 CDI_HINT = "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
 _MAX_REPORT = 64 << 10
 _NVIDIA = re.compile(r"nvidia-\d+|MIG-.+|GPU-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -51,6 +52,7 @@ class Grant:
 
     Args:
         devices: Words of Podman's ``--device``: CDI names, or device files.
+        libraries: (file of the host, path in the container) of what must come along, to be read only.
         groups: Who may open those device files.
         files: Where the init finds device files; one with a star need not be there.
         cuda: Whether CUDA is to be asked.
@@ -58,6 +60,7 @@ class Grant:
     """
 
     devices: tuple[str, ...] = ()
+    libraries: tuple[tuple[str, str], ...] = ()
     groups: tuple[int, ...] = ()
     files: tuple[str, ...] = ()
     cuda: bool = False
@@ -106,7 +109,7 @@ def grant(gpus: Sequence[str], *, sys: Path = Path("/sys"), dev: Path = Path("/d
         if vendor == "apple":
             raise _not_available("a container cannot be given an Apple GPU", gpu)
         if vendor == "nvidia":
-            devices.append(f"nvidia.com/gpu={gpu.removeprefix('nvidia-')}")
+            devices.append(CDI_NAME + gpu.removeprefix("nvidia-"))
             files += NVIDIA_FILES
             cuda = True
         else:
@@ -116,7 +119,7 @@ def grant(gpus: Sequence[str], *, sys: Path = Path("/sys"), dev: Path = Path("/d
     groups = {Path(name).stat().st_gid for name in files if "*" not in name} - {
         0
     }  # root's is nobody's to give
-    return Grant(_once(devices), tuple(sorted(groups)), _once(files), cuda)
+    return Grant(_once(devices), groups=tuple(sorted(groups)), files=_once(files), cuda=cuda)
 
 
 def grant_on_host(gpus: Sequence[str]) -> Grant:
@@ -182,27 +185,12 @@ def judge(report: Report, gpus: Sequence[str], given: Grant) -> list[str]:
     return problems
 
 
-def require_cdi(given: Grant, host: Capabilities) -> None:
-    """Refuse NVIDIA cards where Podman is too old to be told of them.
-
-    Raises:
-        HostError: ``gpu-not-available``.
-    """
-    if given.cuda and not host.traits.cdi:
-        raise HostError(
-            "gpu-not-available",
-            "this version of Podman cannot give NVIDIA GPUs to a container (no CDI)",
-            context=f"Podman {host.version}",
-            hint="on the host: install a newer Podman; or submit without --gpus",
-        )
-
-
 def not_resolved(gpus: Sequence[str], words: str) -> HostError:
     """Return the error of an attempt for whose cards there is no CDI specification, or one that does not fit the host.
 
     Args:
         gpus: The attempt's.
-        words: Podman's.
+        words: What Podman said, or why there is nothing in the specification's place.
     """
     return HostError(
         "gpu-not-available",

@@ -20,12 +20,12 @@ from attrs import evolve
 from fetchml_core.errors import ConfigError, HostError, explain_os_error
 from fetchml_core.fsio import read_plain_file, replace_file
 
-from . import control, evidence, handover, strays
+from . import control, driver_files, evidence, handover, strays
 from .argv import InitKind, podman_run_argv
 from .by_init import ByInit
 from .engine import Answer, Engine, printable
 from .environment import container_view, job_environment
-from .gpus import CUDA, FENCED, Grant, grant, not_resolved, require_cdi
+from .gpus import CUDA, FENCED, Grant, grant, not_resolved
 from .gpus import prove as prove_gpus
 from .images import Image, Images
 from .proof import Expected, prove
@@ -97,7 +97,8 @@ class PodmanLauncher(ByInit):
         spec = evolve(spec, seccomp_profile=spec.folder / "seccomp.json")
         image = self._images.find(spec.image, host.image_index)
         given = grant(spec.gpus)
-        require_cdi(given, host)
+        if given.cuda and not (host.traits.cdi and driver_files.has_specification()):
+            given = driver_files.without_cdi(spec.gpus, given)
         view = container_view(spec)
         control.prepare(spec, view, job_environment(spec, view), given)
         try:
@@ -257,6 +258,7 @@ class PodmanLauncher(ByInit):
         fenced = (FENCED,) if spec.gpus else ()
         asked = bool(spec.gpus) and prove_gpus(spec.control, spec.gpus, given)
         unasked = (CUDA,) if given.cuda and not asked else ()
+        by_files = (driver_files.CDI,) if given.libraries else ()
         return Launched(
             launcher="podman",
             pid=pid,
@@ -264,7 +266,7 @@ class PodmanLauncher(ByInit):
             name=spec.name,
             image_digest=image.digest,
             enforced=(*SANDBOX, *network, *fenced, *((CUDA,) if asked else ()), *host.enforceable),
-            not_enforced=(*host.not_enforced, *unasked),
+            not_enforced=(*host.not_enforced, *unasked, *by_files),
             cgroup=evidence.memory_cgroup(pid) if "memory" in host.enforceable else "",
             profile_sha256=profile.sha256,
             cpus=spec.cpus if "cpus" in host.enforceable else 0.0,

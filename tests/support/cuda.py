@@ -10,6 +10,8 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from attrs import frozen
+
 from tests.support.require import need
 
 if TYPE_CHECKING:
@@ -54,6 +56,47 @@ def card(folder: Path, *, opens: bool = True) -> Path:
 
 def _mount(source: Path, place: str, *options: str) -> dict[str, object]:
     return {"hostPath": str(source), "containerPath": place, "options": ["bind", "nosuid", *options]}
+
+
+@frozen
+class Driver:
+    """What a host has of NVIDIA's driver: its folders, its loader's list of libraries, and its cards' UUIDs."""
+
+    proc: Path
+    dev: Path
+    cache: Path
+    gpus: tuple[str, ...]
+
+
+def install_driver(folder: Path, cards: int, **driver: int) -> Driver:
+    """Install a driver of version 550.54 with so many *cards*, beside the rest of an older one, and of OpenGL."""
+    gpus = tuple(f"GPU-{uuid.uuid4()}" for _ in range(cards))
+    made = Driver(folder / "proc", folder / "dev", folder / "cache", gpus)
+    made.dev.mkdir(parents=True)
+    for name in (*(f"nvidia{n}" for n in range(cards)), "nvidiactl"):
+        card(made.dev).rename(made.dev / name)
+    for n, gpu in enumerate(gpus):
+        facts = made.proc / f"0000:0{n}:00.0" / "information"
+        facts.parent.mkdir(parents=True)
+        facts.write_text(
+            f"Model: \t\t NVIDIA A100\nIRQ:   \t\t 16\nGPU UUID: \t {gpu}\nDevice Minor: \t {n}\n"
+        )
+    library = fake_cuda(folder / "lib", **driver)
+    library.rename(library.with_name("libcuda.so.550.54"))
+    for name in ("libnvidia-ml.so.550.54", "libnvidia-ml.so.470.9", "libGLX_nvidia.so.550.54"):
+        (library.parent / name).touch()
+    for name, target in {
+        "libcuda.so": "libcuda.so.1",
+        "libcuda.so.1": "libcuda.so.550.54",
+        "libnvidia-ml.so.1": "libnvidia-ml.so.550.54",
+    }.items():
+        (library.parent / name).symlink_to(target)
+    made.cache.write_text(
+        "2 libs found in cache `/etc/ld.so.cache'\n"
+        "\tlibcuda.so.1 (libc6) => /nowhere/i386-linux-gnu/libcuda.so.1\n"
+        f"\tlibcuda.so.1 (libc6,x86-64) => {library}\n"
+    )
+    return made
 
 
 @contextlib.contextmanager

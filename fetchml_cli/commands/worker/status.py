@@ -99,7 +99,7 @@ def _rows(reply: WorkerStatusReply) -> Rows:
 def _podman_words(podman: PodmanInfo) -> str:
     account = "rootless" if podman.rootless else "as root"
     limits = f"limits {', '.join(podman.limits)}" if podman.limits else "limits nothing"
-    gpus = "NVIDIA GPUs by CDI" if podman.cdi else "too old for NVIDIA GPUs"
+    gpus = "NVIDIA GPUs by CDI" if podman.cdi else "NVIDIA GPUs by device files"
     return (
         f"{podman.version} {account}, cgroup {podman.cgroups}; {limits}; {gpus}; network by {podman.network}"
     )

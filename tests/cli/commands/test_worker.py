@@ -146,7 +146,7 @@ def test_a_podman_that_can_little(tmp_path, mocker):
     without = shown(tmp_path, mocker, evolve(REPLY, process=evolve(PROCESS, podman=None)))
 
     assert (
-        "podman     3.4.4 as root, cgroup v1; limits nothing; too old for NVIDIA GPUs; network by bridge"
+        "podman     3.4.4 as root, cgroup v1; limits nothing; NVIDIA GPUs by device files; network by bridge"
         in told
     )
     assert "podman   " not in without.replace("launcher   podman", "")

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from fetchml_core.errors import HostError
+from fetchml_core.launcher import driver_files
 from fetchml_core.launcher.gpus import CDI_HINT
 from fetchml_core.launcher.podman import PodmanLauncher
 from tests.core.launcher.jobs import CLOCK, Attempt, make_spec
 from tests.core.launcher.test_podman import as_account
-from tests.support.cuda import CRASHES, card, cdi, fake_cuda
+from tests.support.cuda import CRASHES, card, cdi, fake_cuda, install_driver
 
 LIST = "ls /dev | grep nvidia | tr '\\n' ' '"
 
@@ -180,11 +181,67 @@ def test_rootless(rootless, rootless_python, count):
 
 
 @pytest.mark.each_podman
-def test_no_cdi_specification(refused, image_python):
+def test_not_in_the_cdi_specification(refused, image_python, tmp_path):
     """#26: a card that Podman knows nothing of gives the line that makes it known."""
     gpu = f"GPU-{uuid.uuid4()}"
-    error = refused(image=image_python, gpus=(gpu,))
+    with cdi([card(tmp_path)], None):
+        error = refused(image=image_python, gpus=(gpu,))
 
     assert error.code == "gpu-not-available"
     assert error.context.startswith(f"{gpu}: ")
     assert "nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml" in error.hint
+
+
+@pytest.fixture
+def no_cdi(monkeypatch, tmp_path):
+    """A driver without a CDI specification; returns a function that makes one with so many cards, and their UUIDs."""
+
+    def make(number: int, **driver) -> tuple[str, ...]:
+        made = install_driver(tmp_path / "driver", number, **driver)
+        monkeypatch.setattr(driver_files, "SPECIFICATIONS", (tmp_path / "none",))
+        monkeypatch.setattr(driver_files, "CARDS", made.proc)
+        monkeypatch.setattr(driver_files, "DEV", made.dev)
+        monkeypatch.setattr(driver_files, "LOADER_CACHE", ("cat", str(made.cache)))
+        return made.gpus
+
+    return make
+
+
+@pytest.mark.each_podman
+def test_without_a_specification_by_device_files(run, no_cdi, image_python):
+    """#26: the card's own device file and the driver's libraries come along, CUDA is asked, and the record tells."""
+    gpus = no_cdi(3)
+    attempt = run(
+        f"{LIST}; ls /usr/lib | grep -e nvidia -e libcuda | tr '\\n' ' '", image=image_python, gpus=gpus[1:2]
+    )
+
+    files = ["nvidia1", "nvidiactl"]
+    libraries = [
+        "libcuda.so",
+        "libcuda.so.1",
+        "libcuda.so.550.54",
+        "libnvidia-ml.so.1",
+        "libnvidia-ml.so.550.54",
+    ]
+    assert attempt.output().split() == [*files, *libraries]
+    assert {"only-its-gpus", "cuda"} <= set(attempt.launched.enforced)
+    assert "cdi" in attempt.launched.not_enforced
+
+
+def test_device_files_without_the_gpu(refused, no_cdi, image_python):
+    """#26: where CUDA does not see the card, nothing runs, by device files either."""
+    error = refused(image=image_python, gpus=no_cdi(1, count=0))
+
+    assert error.code == "gpu-not-usable"
+    assert "CUDA sees 0 GPUs" in error.context
+
+
+def test_nothing_in_the_place_of_a_specification(refused, no_cdi, image_python):
+    """#26: a card that the driver does not know gives the line that makes a specification."""
+    no_cdi(1)
+    gpu = f"GPU-{uuid.uuid4()}"
+    error = refused(image=image_python, gpus=(gpu,))
+
+    assert error.code == "gpu-not-available"
+    assert error.context.startswith(f"{gpu}: no CDI specification, and not in ")
+    assert "nvidia-ctk cdi generate" in error.hint

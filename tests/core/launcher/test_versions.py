@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import uuid
-
 import pytest
 
-from fetchml_core.errors import HostError
-from fetchml_core.launcher.gpus import grant, require_cdi
 from fetchml_core.launcher.spec import Capabilities
 from fetchml_core.launcher.versions import CHANGES, Traits, parse_version, traits_of
-
-GPU = f"GPU-{uuid.UUID(int=1)}"
 
 
 def test_the_rows_are_in_order():
@@ -39,18 +33,6 @@ def test_no_version(text):
     """What is no version is not taken for an old one."""
     with pytest.raises(ValueError, match=text):
         parse_version(text)
-
-
-def test_nvidia_needs_cdi():
-    """A Podman without it is refused by name and version; AMD cards and jobs without a GPU do not need it."""
-    old = Capabilities("podman", version="4.0.3", traits=traits_of((4, 0)))
-
-    with pytest.raises(HostError, match="gpu-not-available") as caught:
-        require_cdi(grant([GPU]), old)
-
-    assert caught.value.context == "Podman 4.0.3"
-    require_cdi(grant([]), old)
-    require_cdi(grant([GPU]), Capabilities("podman", traits=traits_of((4, 1))))
 
 
 @pytest.mark.parametrize(
