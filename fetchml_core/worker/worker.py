@@ -133,8 +133,8 @@ class Worker:
         try:
             read = load_worker(find_worker_file(host.base.folder, host.worker_file), host.environ).config
         except FetchError as error:
-            self._log.error("SIGHUP: all stays as it was: %s", error)
             update_own_record(host, refused_at=host.clock.now(), refused=error.message)
+            self._log.error("SIGHUP: all stays as it was: %s", error)
             return
         worker, kept = reloaded(host.worker, read)
         self._host = evolve(host, worker=worker)

@@ -6,9 +6,11 @@ import uuid
 
 import pytest
 
+from fetchml_core.launcher.evidence import read_stat
 from tests.support.cache import cache_folder
 from tests.support.engine import Machine, containers_conf
 from tests.support.leftovers import VARIABLE, our_containers, processes_of_run
+from tests.support.wait import poll_until
 
 
 def test_settings_are_only_those_needed():
@@ -125,6 +127,7 @@ def test_what_a_killed_podman_leaves_is_found(
         conmon, init = map(int, podman_root.run("inspect", form, name).stdout.split())
         if not conmon_lives:
             os.kill(conmon, signal.SIGKILL)
+            poll_until(lambda: (stat := read_stat(conmon)) is None or stat.state in "ZX", "conmon is gone")
         found = {process.pid: process.command for process in processes_of_run(tmp_path_factory.getbasetemp())}
         assert (conmon in found) is conmon_lives
         assert found[init].endswith("runc init")

@@ -136,7 +136,7 @@ def test_a_bad_file_changes_nothing(world, worker):
 def test_a_file_that_is_gone_changes_nothing(world, worker):
     """Defaults that nobody wrote are not taken over."""
     path = world.host.base.folder / "worker.yaml"
-    said = worker("max_retries: 1\n", "was read again")
+    said = worker("max_retries: 1\n", "kept until the worker is started anew")
     path.rename(path.with_name("away.yaml"))
     os.kill(process_of_record(world), signal.SIGHUP)
     log = world.host.base.folder / "worker.log"
