@@ -16,7 +16,7 @@ demo: $(VENV)/.installed  ## run a training job here, with nothing to set up
 	@./examples/demo.sh
 
 test: lint types core-3.10  ## lint, types, and all tests; what the machine lacks is skipped loudly
-	@$(PY) -m pytest -n auto --dist worksteal
+	@$(PY) -m pytest -n logical --dist worksteal
 
 lint: $(VENV)/.installed-test  ## ruff: rules and format
 	@$(PY) -m ruff check .

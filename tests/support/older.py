@@ -27,7 +27,7 @@ _CORE = [
 SHORT = {
     "FETCHML_KILLS": "30",
     "FETCHML_CUTS": "4",
-    "FETCHML_STRIDE": "8",
+    "FETCHML_STRIDE": "40",
     "FETCHML_MODEL": "5",
     "FETCHML_CASES": "150",
     "FETCHML_LAUNCH_KILLS": "3",
@@ -58,7 +58,7 @@ def main() -> int:
         return int(is_required("python3.10"))
     venv = ROOT / f".venv-{VERSION}"
     _install(python, venv)
-    pytest = [str(venv / "bin/python"), "-m", "pytest", "-q", "-n", "auto", "--dist", "worksteal"]
+    pytest = [str(venv / "bin/python"), "-m", "pytest", "-q", "-n", "logical", "--dist", "worksteal"]
     argv = [*pytest, "-p", "no:cacheprovider", "tests/core"]
     status = subprocess.run(
         argv, cwd=ROOT, env=os.environ | SHORT | {"PYTHONPATH": "."}, check=False
