@@ -56,11 +56,13 @@ def without_cdi(gpus: Sequence[str], given: Grant) -> Grant:
     minors = dict(_cards())
     unknown = [name for name in names if name not in minors]
     if unknown:
-        what = "parts of cards (MIG) need one" if unknown[0].startswith("MIG-") else f"not in {CARDS} either"
-        raise not_resolved(unknown, f"no CDI specification, and {what}")
+        what = "parts of cards (MIG) need that" if unknown[0].startswith("MIG-") else f"not in {CARDS} either"
+        raise not_resolved(unknown, f"Podman is told of no card by CDI, and {what}")
     libraries = _libraries()
     if not libraries:
-        raise not_resolved(gpus, "no CDI specification, and no libcuda.so.1 among the host's libraries")
+        raise not_resolved(
+            gpus, "Podman is told of no card by CDI, and there is no libcuda.so.1 among the host's libraries"
+        )
     control = [name for name in _CONTROL if (DEV / name).exists()]
     files = [f"{DEV / name}:/dev/{name}" for name in (*(f"nvidia{minors[name]}" for name in names), *control)]
     others = [word for word in given.devices if not word.startswith(CDI_NAME)]

@@ -21,7 +21,6 @@ from fetchml_core.fsio import read_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-
 Vendor = Literal["nvidia", "amd", "apple"]
 
 FENCED = "only-its-gpus"
@@ -196,7 +195,7 @@ def not_resolved(gpus: Sequence[str], words: str) -> HostError:
         "gpu-not-available",
         "Podman cannot give the GPU to a container: its CDI specification is missing, or older than cards and driver",
         context=f"{', '.join(gpus)}: {words}",
-        hint=f"on the host: {CDI_HINT}   (NVIDIA Container Toolkit 1.15 or newer)",
+        hint=f"on the host: {CDI_HINT}   (Podman 4.1 and NVIDIA Container Toolkit 1.15, or newer)",
     )
 
 

@@ -474,7 +474,7 @@ def test_a_change_that_never_ends_is_told(tmp_path, profile):
 LOOP = """
 import itertools, sys
 from pathlib import Path
-from tests.cli.support import CASES, fake_cli, run_in
+from tests.cli.support import fake_cli, run_in
 for letter in itertools.cycle("ab"):
     assert run_in(fake_cli(Path(sys.argv[1])), "config", "set", "server.worker_base", letter * 3000).status == 0
     print("done", flush=True)

@@ -87,17 +87,20 @@ def test_refused(host):
     """A part of a divided card, a card that the driver does not know, and a host without the libraries are named."""
     other = GPU.replace("1", "2")
 
-    assert refusal(MIG) == f"{MIG}: no CDI specification, and parts of cards (MIG) need one"
-    assert refusal(other) == f"{other}: no CDI specification, and not in {host}/cards either"
+    assert refusal(MIG) == f"{MIG}: Podman is told of no card by CDI, and parts of cards (MIG) need that"
+    assert refusal(other) == f"{other}: Podman is told of no card by CDI, and not in {host}/cards either"
     os.truncate(host / "cache", 0)
-    assert refusal(GPU) == f"{GPU}: no CDI specification, and no libcuda.so.1 among the host's libraries"
+    assert (
+        refusal(GPU)
+        == f"{GPU}: Podman is told of no card by CDI, and there is no libcuda.so.1 among the host's libraries"
+    )
     (host / "cards" / "0000:41:00.0" / "information").write_bytes(b"\xff\0: :\nDevice Minor: x\n")
     assert refusal(GPU).endswith("/cards either")
 
 
-def test_no_loader_cache(host, monkeypatch):
+@pytest.mark.usefixtures("host")
+def test_no_loader_cache(monkeypatch):
     """A host without ldconfig, or one where it fails, has no libraries that could be found."""
     for command in (("/nowhere/ldconfig", "-p"), ("false",)):
         monkeypatch.setattr(driver_files, "LOADER_CACHE", command)
         assert refusal(GPU).endswith("among the host's libraries")
-    assert (host / "lib").exists()

@@ -7,11 +7,13 @@ import uuid
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from fetchml_core.errors import HostError
 from fetchml_core.launcher import driver_files
 from fetchml_core.launcher.gpus import CDI_HINT
 from fetchml_core.launcher.podman import PodmanLauncher
+from fetchml_core.launcher.versions import traits_of
 from tests.core.launcher.jobs import CLOCK, Attempt, make_spec
 from tests.core.launcher.test_podman import as_account
 from tests.support.cuda import CRASHES, card, cdi, fake_cuda, install_driver
@@ -228,6 +230,18 @@ def test_without_a_specification_by_device_files(run, no_cdi, image_python):
     assert "cdi" in attempt.launched.not_enforced
 
 
+def test_a_podman_without_cdi_by_device_files(launcher, monkeypatch, run, no_cdi, image_python, tmp_path):
+    """#26: one from before 4.1 cannot be told by a specification, though the host has one."""
+    gpus = no_cdi(1)
+    (tmp_path / "nvidia.yaml").write_text("kind: nvidia.com/gpu\n", "ascii")
+    monkeypatch.setattr(driver_files, "SPECIFICATIONS", (tmp_path,))
+    monkeypatch.setattr(launcher, "_capabilities", evolve(launcher.check(), traits=traits_of((4, 0))))
+    attempt = run(LIST, image=image_python, gpus=gpus)
+
+    assert attempt.output().split() == ["nvidia0", "nvidiactl"]
+    assert "cdi" in attempt.launched.not_enforced
+
+
 def test_device_files_without_the_gpu(refused, no_cdi, image_python):
     """#26: where CUDA does not see the card, nothing runs, by device files either."""
     error = refused(image=image_python, gpus=no_cdi(1, count=0))
@@ -243,5 +257,5 @@ def test_nothing_in_the_place_of_a_specification(refused, no_cdi, image_python):
     error = refused(image=image_python, gpus=(gpu,))
 
     assert error.code == "gpu-not-available"
-    assert error.context.startswith(f"{gpu}: no CDI specification, and not in ")
+    assert error.context.startswith(f"{gpu}: Podman is told of no card by CDI, and not in ")
     assert "nvidia-ctk cdi generate" in error.hint
