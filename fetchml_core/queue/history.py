@@ -31,6 +31,7 @@ from .sealed import (
     NOTHING,
     ROWS,
     STATES,
+    WIDEST_GAP,
     Block,
     File,
     Mark,
@@ -45,8 +46,6 @@ from .sealed import (
 )
 from .stored import decode, encode
 
-WIDEST_GAP = 1 << 20
-"""Ids further apart get no entries between them: each costs 16 bytes."""
 _PAGE = 1024
 _CACHED = 16
 
@@ -65,6 +64,11 @@ class History:
         self._ids = Table(self._folder / "ids", b"FMLJOBS", 16)
         self._keys = KeyTable(self._folder / "keys")
         self._cache: OrderedDict[tuple[int, int], list[bytes]] = OrderedDict()
+
+    @property
+    def there(self) -> bool:
+        """Whether anything was ever sealed, whatever of it counts."""
+        return self._data.path.exists()
 
     def seal(self, batch: Sequence[Stored], mark: Mark) -> Mark:
         """Add jobs that have ended; durable, but they count only for who has the mark that is returned.
@@ -123,15 +127,18 @@ class History:
         """Yield everything, by id."""
         return self._all(Filter(), mark, newest=False, after=0)
 
-    def check(self, mark: Mark) -> list[Damage]:
+    def check(self, mark: Mark | None) -> list[Damage]:
         """Verify everything against its checksums, and the derived files against the jobs.
+
+        Args:
+            mark: What counts; None where that is lost: then all that is here does.
 
         Raises:
             HostError: ``queue-format``: a file is of a newer version.
         """
         return self._examine(mark, repair=False)[1]
 
-    def repair(self, mark: Mark) -> tuple[Mark, list[Damage]]:
+    def repair(self, mark: Mark | None) -> tuple[Mark, list[Damage]]:
         """Do what `check` does, copy damaged blocks to ``<queue>/damaged``, and mend the rest.
 
         Returns: the mark that counts from now on, and what was wrong. Until that is in the journal, jobs that are
@@ -139,9 +146,9 @@ class History:
         """
         return self._examine(mark, repair=True)
 
-    def _examine(self, mark: Mark, *, repair: bool) -> tuple[Mark, list[Damage]]:
-        if not mark.blocks:
-            return mark, []
+    def _examine(self, mark: Mark | None, *, repair: bool) -> tuple[Mark, list[Damage]]:
+        if not (self.there if mark is None else mark.blocks):
+            return mark or Mark(), []
         examination = Examination(self._data, self._blocks, self._ids, self._keys, mark, repair=repair)
         try:
             return examination.run()

@@ -4,6 +4,9 @@
 its checksum is lost. A repair copies it to ``<queue>/damaged/history-block-NUMBER-CRC.gz`` and puts an empty member of the same
 length in its place, so that all other blocks stay where they are and zcat goes on behind it. No job's line is ever
 written anew, so fields of a newer version stay.
+
+Where the journal has lost the mark, all blocks count that are there: those that a crash has left hold jobs that have
+ended, too.
 """
 
 from __future__ import annotations
@@ -24,9 +27,11 @@ from fetchml_core.fsio import make_folder, sync_folder, write_durably
 from .base import Damage
 from .keytable import KeyTable, key_slot, sound
 from .sealed import (
+    MAX_ID,
     NOTHING,
     SIGNATURE,
     STATES,
+    WIDEST_GAP,
     Block,
     File,
     Mark,
@@ -34,6 +39,7 @@ from .sealed import (
     Table,
     damaged,
     empty_member,
+    member_length,
     parse_block,
     parse_member,
     parse_place,
@@ -63,15 +69,16 @@ class Examination:
     Args:
         data: ``jobs.gz``.
         blocks: The table of that name, as are *ids* and *keys*.
-        mark: What counts.
+        mark: What counts; None: all that is there.
         repair: Mend what is wrong.
     """
 
     def __init__(
-        self, data: File, blocks: Table, ids: Table, keys: KeyTable, mark: Mark, *, repair: bool
+        self, data: File, blocks: Table, ids: Table, keys: KeyTable, mark: Mark | None, *, repair: bool
     ) -> None:
         self._data, self._blocks, self._ids, self._keys = data, blocks, ids, keys
-        self._mark = mark
+        self._known = mark is not None
+        self._mark = mark or Mark()
         self._repair = repair
         self._aside = data.path.parent.parent / "damaged"
         self._found: list[Damage] = []
@@ -83,10 +90,13 @@ class Examination:
         self._wrong_ids: set[int] = set()
         self._wrong_keys = False
         self._counts: Counter[str] = Counter()
+        self._revision = self._last_id = 0
 
     def run(self) -> tuple[Mark, list[Damage]]:
         """Return the mark that counts after a repair, and what is wrong."""
         self._look_at_headers()
+        if not self._known:
+            self._mark = self._all_that_is_there()
         self._read_table()
         for number, block in enumerate(self._table):
             rows = self._rows(block)
@@ -94,6 +104,8 @@ class Examination:
                 self._lost[number] = []
             else:
                 self._compare(number, block, rows)
+        if not self._known:
+            self._count_all()
         self._walk_ids()
         self._look_at_keys()
         for number, jobs in self._lost.items():
@@ -102,7 +114,10 @@ class Examination:
             problem = f"{len(self._wrong_ids)}{'+' * self._many()} entries of jobs are wrong"
             self._note(self._ids, min(self._wrong_ids) * 16, problem, "they are written anew from the jobs")
         mark = evolve(self._mark, jobs=self._counts.total(), counts=dict(self._counts))
-        if (mark.jobs, mark.counts) != (self._mark.jobs, self._mark.counts) and not self._lost:
+        if not self._known:
+            problem = "the journal does not say any more how many of these jobs count"
+            self._note(self._data, 0, problem, f"all {mark.jobs} do")
+        elif (mark.jobs, mark.counts) != (self._mark.jobs, self._mark.counts) and not self._lost:
             self._note(
                 self._data,
                 0,
@@ -141,6 +156,25 @@ class Examination:
                 if self._repair:
                     make_folder(table.path.parent)
                     table.begin()
+
+    def _all_that_is_there(self) -> Mark:
+        """Return a mark behind the last block, by the table as far as it is sound, and then by the blocks themselves."""
+        size, number, end = 0, 0, self._data_ends()
+        while block := parse_block(self._read(self._blocks, (number + 1) * 40, 40), number):
+            if block.offset != size or size + block.length > end:
+                break
+            size, number = size + block.length, number + 1
+        beginnings = list(self._beginnings(size, end))
+        if beginnings:
+            rest = member_length(self._read(self._data, beginnings[-1], end - beginnings[-1]))
+            size = beginnings[-1] + rest if rest else end
+        return Mark(blocks=number + len(beginnings), size=size)
+
+    def _count_all(self) -> None:
+        """Let the mark say what was found, lost jobs that only ``ids`` still knows included."""
+        last_id = max(self._last_id, self._ids_end() - 1)
+        sparse = last_id - self._counts.total() > WIDEST_GAP
+        self._mark = evolve(self._mark, revision=self._revision, last_id=last_id, sparse=sparse)
 
     def _read_table(self) -> None:
         """Take the entries of the blocks; where some cannot be trusted, find the blocks themselves."""
@@ -208,10 +242,18 @@ class Examination:
         except HostError:
             return 0
 
+    def _ids_end(self) -> int:
+        """Return the first id that has no entry."""
+        try:
+            return min(self._ids.size() // self._ids.width, MAX_ID + 1)
+        except HostError:
+            return 0
+
     def _compare(self, number: int, block: Block, rows: list[_Row]) -> None:
         """Look whether the derived files say of these jobs what they are."""
         for place, row in enumerate(rows):
             self._counts[row.state] += 1
+            self._revision, self._last_id = max(self._revision, row.revision), max(self._last_id, row.id)
             entry = Place(number, place, _NUMBERS[row.state], user_byte(row.user), block.tag).pack(row.id)
             there = self._read(self._ids, row.id * 16, 16)
             if there != entry:

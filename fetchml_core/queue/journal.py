@@ -214,7 +214,7 @@ class Journal:
         piece = Piece(self._read, data[:size])
         self._read += size
         self._company = size > 0
-        if self._read < self._end:
+        if self._read < max(self._end, self._least()):
             raise damaged(self._path, self._read)
         self._rest = self._rest or size != len(data)
         return piece
@@ -292,16 +292,17 @@ class Journal:
             self._rescue(self._file, self._header.generation)
         self._failed = False
 
-    def known_end(self) -> int:
-        """Return where the records end at least; 0 where nothing is known of this boot. The caller holds `lock`."""
-        self._known = self._state.read()
+    def known(self) -> State:
+        """Return what is known of this file, or of the one that was here. The caller holds `lock`."""
+        self._known = known = self._state.read()
         self.forget()
         with contextlib.suppress(HostError):
-            self._open()
-            self._begin(self._opened().fd)
-        end = self._end
+            if self._open():
+                self._begin(self._opened().fd)
+                if self._header_size:
+                    known = State(self._header.generation, max(self._end, self._least()))
         self.forget()
-        return end
+        return known
 
     def replace(self, lines: bytes, header: Header) -> None:
         """Put a journal of *lines* in the place of the one that is there; likewise.

@@ -16,6 +16,7 @@ from .base import Damage
 from .journal_format import Header, check_line, read_header
 from .ledger import Ledger
 from .moves import Event, state_of
+from .sealed import Mark
 
 _SHORTEST_SUBMIT = 100
 _HELD = (State.RUNNING, State.STARTING, State.STOPPING)
@@ -50,18 +51,26 @@ class Read:
         header: Its first line; a new one where that is damaged.
         ledger: The jobs, by all events that still can be told.
         pieces: What cannot.
+        lost_ids: So many ids may have been given to jobs that are lost.
     """
 
     header: Header
     ledger: Ledger = field(factory=Ledger)
     pieces: list[Piece] = field(factory=list)
+    lost_ids: int = 0
+
+    @property
+    def mark(self) -> Mark | None:
+        """How much of the history counts; None where the records of that may be lost."""
+        lost = not self.ledger.begun and (self.pieces or not self.ledger.revision)
+        return None if lost else self.ledger.mark
 
     def damages(self, path: Path, *, repaired: bool) -> list[Damage]:
         """Return what is wrong, for people."""
         aside = "moved to damaged/" if repaired else "a repair moves it to damaged/"
         told = []
         for piece in self.pieces:
-            repair = aside if piece.data else ""
+            repair = aside if piece.data else "the rest is served"
             jobs = (piece.job,) if piece.job and piece.job not in self.ledger else ()
             if piece.job in self.ledger:
                 repair += f"; job {piece.job} is then as the records before say"
@@ -77,12 +86,12 @@ def read_damaged(path: Path, end: int) -> Read:
         end: Where its records end at least, as far as that is known.
 
     Raises:
-        HostError: ``queue-format``: it is of a newer version, or no journal at all. ``queue-damaged``: too much is lost.
+        HostError: ``queue-format``: it is of a newer version, or no journal at all.
     """
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        return Read(Header())
+        data = b""
     except OSError as error:
         raise explain_os_error(error, "read the queue", path) from None
     found, start = _begin(data, path)
@@ -95,17 +104,11 @@ def read_damaged(path: Path, end: int) -> Read:
         _take(found, start, data[start:stop])
         start = stop
     if len(data) < end:
-        found.pieces.append(Piece(len(data), b"", "the end of the journal is missing"))
+        what = "the end of the journal" if data else "the journal"
+        found.pieces.append(Piece(len(data), b"", f"{what} is missing"))
     # What is lost may have given out ids, each in a record of this length at least: they are skipped, not given again.
     lost = sum(len(piece.data) for piece in found.pieces) + max(0, end - len(data))
-    found.ledger.last_id += -(-lost // _SHORTEST_SUBMIT)
-    if found.header.base and not found.ledger.begun:
-        raise HostError(
-            "queue-damaged",
-            "neither record of what the history holds can be read",
-            context=str(path),
-            hint="take the queue's folder from a copy",
-        )
+    found.lost_ids = -(-lost // _SHORTEST_SUBMIT)
     return found
 
 

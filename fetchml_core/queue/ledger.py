@@ -319,12 +319,23 @@ class Ledger:
         if base.get("e") != "base" or (base["n"], base["last"]) != (self.revision, self.last_id):
             return False
         for job_id in self.ids(states=FINAL):
-            entry = self._entries.pop(job_id)
-            del self._keys[entry.who]
-            self._states[entry.state] -= 1
-        self.ended = 0
+            self.drop(job_id)
         self._begin(base)
         return True
+
+    def drop(self, job_id: int) -> None:
+        """Leave a job out: the history has it."""
+        entry = self._entries.pop(job_id)
+        del self._keys[entry.who]
+        self._states[entry.state] -= 1
+        self.ended -= entry.state in FINAL
+        if entry.state is State.QUEUED:
+            self._leave_line(entry)
+
+    def go_on_behind(self, mark: Mark, lost: int) -> None:
+        """Give no id or revision again that the history has, and leave out *lost* ids more."""
+        self.revision = max(self.revision, mark.revision)
+        self.last_id = max(self.last_id, mark.last_id) + lost
 
     def endings(self) -> list[Stored]:
         """Return all jobs that have ended, in the order of their revisions."""
@@ -384,9 +395,12 @@ class Ledger:
         self._states[state] += 1
         self.ended += state in FINAL
         if before is State.QUEUED:
-            del self._queued[bisect.bisect_left(self._queued, entry.place)]
+            self._leave_line(entry)
         elif state is State.QUEUED:
             bisect.insort(self._queued, entry.place)
+
+    def _leave_line(self, entry: _Entry) -> None:
+        del self._queued[bisect.bisect_left(self._queued, entry.place)]
 
 
 class _Line(Sequence[Job]):

@@ -60,7 +60,7 @@ from .moves import (
     same_or_refuse,
     unknown_job,
 )
-from .sealed import MAX_ID
+from .sealed import MAX_ID, damaged
 from .stored import is_new
 from .watch import FileWatch
 
@@ -229,20 +229,24 @@ class NativeQueue(Engine):
 
     def check(self, *, repair: bool = False) -> Sequence[Damage]:
         """See `Queue.check`."""
-        if not self._journal.path.exists():
+        if not self._journal.path.exists() and not self._history.there:
             return []
         with self._journal.lock():
             self._ledger = Ledger()
-            known_end = self._journal.known_end()
-            found = read_damaged(self._journal.path, known_end)
-            mark, damages = found.ledger.mark, found.damages(self._journal.path, repaired=repair)
+            known = self._journal.known()
+            found = read_damaged(self._journal.path, known.end)
+            damages = found.damages(self._journal.path, repaired=repair)
             if not repair:
-                return [*damages, *self._history.check(mark)]
-            mark, others = self._history.repair(mark)
+                return [*damages, *self._history.check(found.mark)]
+            mark, others = self._history.repair(found.mark)
             if damages or others:
                 move_aside(self._folder / "damaged", found)
+                for job_id in [job_id for job_id in found.ledger.ids() if self._history.get(job_id, mark)]:
+                    found.ledger.drop(job_id)
+                found.ledger.go_on_behind(mark, found.lost_ids)
                 lines = b"".join(map(to_line, found.ledger.compacted(mark, states=frozenset(State))))
-                self._journal.replace(lines, Header(generation=found.header.generation + 2, base=len(lines)))
+                generation = max(found.header.generation, known.generation) + 2
+                self._journal.replace(lines, Header(generation=generation, base=len(lines)))
             return [*damages, *others]
 
     # --- under the lock ---
@@ -254,6 +258,8 @@ class NativeQueue(Engine):
             if there:
                 self._catch_up()
                 self._journal.settle_what_was_read()
+            else:
+                self._see_that_it_is_new()
             yield
 
     @contextmanager
@@ -278,12 +284,19 @@ class NativeQueue(Engine):
             piece = self._journal.catch_up()
             if not (skim and self._ledger.skim(piece)):
                 self._read(piece)
+            if not self._ledger.revision:
+                self._see_that_it_is_new()
         except OSError as error:
             self._journal.forget()
             raise explain_os_error(error, "read the queue", self._journal.path) from None
         except FetchError:
             self._journal.forget()  # what was read of it is not known to be all
             raise
+
+    def _see_that_it_is_new(self) -> None:
+        """Refuse a journal without any record where there is a history: one that begins anew would overwrite that."""
+        if self._history.there:
+            raise damaged(self._journal.path, 0, "all records are missing, but jobs have ended here before")
 
     def _read(self, *pieces: Piece) -> None:
         """Take in what was only skimmed before, and *pieces*."""

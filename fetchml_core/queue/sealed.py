@@ -63,6 +63,8 @@ VERSION = b"1"
 STATES = (State.SUCCEEDED, State.FAILED, State.CANCELLED, State.TIMED_OUT, State.LOST)
 NOTHING = b"\xff" * 16
 MAX_ID = (1 << 32) - 1
+WIDEST_GAP = 1 << 20
+"""Ids further apart get no entries between them: each costs 16 bytes."""
 
 _MEMBER = b"\x1f\x8b\x08\x10\0\0\0\0\0\xff"  # gzip, deflate, with a comment, without a time
 _COMMENT = b"FETCHML-HISTORY "
@@ -176,6 +178,16 @@ def empty_member(length: int) -> bytes:
     comment = SIGNATURE + VERSION + b" lost"
     missing = length - len(comment) - len(tail)
     return b"" if missing < 0 else comment + b"." * missing + tail
+
+
+def member_length(data: bytes) -> int:
+    """Return how many bytes of *data* are the block that it begins with; 0 where that is not whole."""
+    inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        inflate.decompress(data)
+    except zlib.error:
+        return 0
+    return len(data) - len(inflate.unused_data) if inflate.eof else 0
 
 
 def parse_member(data: bytes, path: Path) -> list[bytes] | None:

@@ -270,3 +270,73 @@ def test_the_line_goes_on_after_a_jump_of_the_clock(folder, open_queue, clock):
         end(queue, BLOCK)
 
     assert sealed(folder) == 2 * BLOCK
+
+
+@pytest.mark.parametrize("left", [None, 0, 1, 2])
+def test_a_journal_that_is_lost_is_not_begun_anew(left, folder, open_queue):
+    """No file, or only so many lines of it: where jobs have ended that is damage, and a repair serves the history."""
+    queue = open_queue()
+    end(queue, 2 * BLOCK)
+    journal = folder / "journal"
+    queue.submit(SPEC, user="anna", key="one more")  # with it all that ended before is in the history
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.unlink()
+    (folder / "state").unlink()
+    if left is not None:
+        journal.write_bytes(b"".join(lines[:left]))
+    before = (folder / "history/jobs.gz").read_bytes()
+
+    for ask in (
+        lambda: open_queue().submit(SPEC, user="anna", key="new"),
+        lambda: open_queue().jobs(),
+        lambda: open_queue().get(1),
+    ):
+        with pytest.raises(FetchError, match="queue-damaged") as error:
+            ask()
+        assert str(journal) in error.value.context
+        assert error.value.hint == "ml queue check --repair"
+    assert open_queue().check()
+    assert open_queue().check(repair=True)
+    assert open_queue().check() == []
+    assert (folder / "history/jobs.gz").read_bytes() == before
+    assert [job.id for job in open_queue().jobs()] == list(range(1, 2 * BLOCK + 1))
+    assert open_queue().submit(SPEC, user="anna", key="new").id > 2 * BLOCK
+
+
+def test_what_both_the_journal_and_the_history_hold_is_there_once(folder, open_queue, mocker):
+    """A compaction was cut after the history was written, and then the journal's first line was lost."""
+    mocker.patch.object(native, "COMPACT_ENDED", 100)
+    queue = open_queue()
+    end(queue, BLOCK)
+    waiting = queue.submit(SPEC, user="anna", key="waiting")
+    mocker.patch.object(native, "COMPACT_ENDED", BLOCK)
+    mocker.patch("pathlib.Path.rename", side_effect=KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        open_queue().hold(waiting.id)
+    mocker.stopall()
+    assert (folder / "history/jobs.gz").stat().st_size
+    with (folder / "journal").open("r+b") as file:
+        file.write(b"X")
+
+    before = queue.jobs()
+    assert len(before) == BLOCK + 1
+    open_queue().check(repair=True)
+    assert open_queue().check() == []
+    assert open_queue().jobs() == before
+
+
+@pytest.mark.parametrize("compactions", [1, 2, 3])
+def test_whoever_has_a_journal_open_that_lost_its_first_line_sees_the_mended_one(
+    compactions, folder, open_queue
+):
+    """Nobody goes on writing to the file that was replaced, although its number was lost with the line."""
+    queue, other = open_queue(), open_queue()
+    end(queue, compactions * BLOCK)
+    queue.submit(SPEC, user="anna", key="one more")
+    assert len(other.jobs()) == compactions * BLOCK + 1
+    with (folder / "journal").open("r+b") as file:
+        file.write(b"X")
+
+    assert open_queue().check(repair=True)
+    job = other.submit(SPEC, user="anna", key="behind the repair")
+    assert open_queue().get(job.id) == job

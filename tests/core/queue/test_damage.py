@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import random
 import shutil
@@ -122,6 +124,46 @@ def examine(kind, path, truth, ever):
     queue.resume()
     new = queue.submit(SPEC, user="bob", key="new").id
     assert new not in truth.jobs or not seen.jobs  # where nothing at all was left, nobody knows the ids
+
+
+@pytest.mark.parametrize("good", ["native"], indirect=True)
+@pytest.mark.parametrize("booted", [False, True])
+def test_the_history_outlives_the_journal(good, in_memory, booted):
+    """#5: the journal gone, or cut anywhere, its first records too: what has been moved to the history is served.
+
+    After a boot nobody knows where the journal ended, and a cut behind what it began with is as if it had never gone on.
+    """
+    kind, folder, ever = good
+    truth = look(open_queue(kind, folder / "queue", FakeClock()))
+    lines = gzip.decompress((folder / "queue/history/jobs.gz").read_bytes()).splitlines()
+    sealed = {job_id: truth.jobs[job_id] for job_id in (json.loads(line)["job"]["id"] for line in lines)}
+    assert len(sealed) > 1
+    case = in_memory / "case"
+    size = len((folder / "queue/journal").read_bytes().rstrip(b"\0"))
+    for place in [None, *range(0, size, max(1, size // DAMAGES))]:
+        shutil.copytree(folder, case)
+        cut(case / "queue/journal", place)
+        if booted:
+            (case / "queue/state").unlink()
+        try:
+            if not booted:
+                examine(kind, case / "queue", truth, ever)
+            open_queue(kind, case / "queue", FakeClock()).check(repair=True)
+            now = look(open_queue(kind, case / "queue", FakeClock())).jobs
+            new = open_queue(kind, case / "queue", FakeClock()).submit(SPEC, user="bob", key="newer").id
+            assert sealed == {job_id: now.get(job_id) for job_id in sealed}
+            assert new not in sealed
+        except Exception as error:
+            raise AssertionError(f"cut at {place}: {error!r}") from error
+        shutil.rmtree(case)
+
+
+def cut(path, place):
+    """Leave what stands before *place*; None: nothing, not even the file."""
+    if place is None:
+        path.unlink()
+    else:
+        os.truncate(path, place)
 
 
 def assert_true(seen, truth, ever, found):

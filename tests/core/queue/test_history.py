@@ -497,6 +497,45 @@ class TestDamage:
         check_all(history, newer, {n: stored for n, stored in jobs.items() if n > LOST})
         assert history.check(newer) == []
 
+    @pytest.mark.parametrize("tail", [b"", bytes(5000), b"\x1f\x8b", b"junk" * 99])
+    @pytest.mark.parametrize("missing", [(), ("blocks",), ("blocks", "ids", "keys")])
+    def test_the_mark_is_lost(self, good, tmp_path, tail, missing):
+        """All that is there counts, whatever a crash has left behind it, and the mark is what it was."""
+        source, mark, jobs = good
+        folder = tmp_path / "queue"
+        shutil.copytree(source, folder)
+        with (folder / "history" / "jobs.gz").open("ab") as file:
+            file.write(tail)
+        for name in missing:
+            (folder / "history" / name).unlink()
+        history = History(folder)
+
+        files = {damage.place.split("/")[-1].split()[0] for damage in history.check(None)}
+        assert files == {"jobs.gz", *missing}
+        assert history.repair(None)[0] == mark
+        check_all(history, mark, jobs)
+        assert history.check(mark) == []
+
+    def test_the_mark_of_ids_far_apart_is_lost(self, tmp_path):
+        """Room that was left out between ids is no damage."""
+        history, mark, jobs = sealed(tmp_path, [1, 2, 3, 5_000_000, 5_000_001])
+
+        assert len(history.check(None)) == 1
+        assert history.repair(None)[0] == mark
+        check_all(history, mark, jobs)
+
+    def test_a_block_is_lost_with_the_mark(self, good, tmp_path):
+        """It is put aside and its jobs are named; the others are served."""
+        source, mark, jobs = good
+        shutil.copytree(source, tmp_path / "queue")
+        spoil(tmp_path / "queue" / "history" / "jobs.gz", 100, b"XX")
+        history = History(tmp_path / "queue")
+        newer, found = history.repair(None)
+
+        assert [damage.jobs for damage in found if damage.jobs] == [tuple(range(1, LOST + 1))]
+        assert (newer.blocks, newer.size, newer.last_id) == (mark.blocks, mark.size, mark.last_id)
+        check_all(history, newer, {n: stored for n, stored in jobs.items() if n > LOST})
+
     def test_the_folder_is_gone(self, good, tmp_path):
         """Where nothing is left, that is told, and after a repair the queue goes on without those jobs."""
         _, mark, jobs = good
