@@ -33,7 +33,7 @@ GO_TIMEOUT = 300
 
 
 def prepare(spec: LaunchSpec, view: JobView, environment: dict[str, str], given: Grant = _NO_GPUS) -> None:
-    """Write the control folder; *given* are the attempt's GPUs.
+    """Write the control folder, all but what only `init.sh` needs; *given* are the attempt's GPUs.
 
     Raises:
         HostError: ``disk-full`` and the like.
@@ -53,13 +53,26 @@ def prepare(spec: LaunchSpec, view: JobView, environment: dict[str, str], given:
     try:
         make_folder(spec.control)
         replace_file(spec.control / "spec.json", json.dumps(data).encode("ascii"))
-        script = shell_spec(spec, view, environment, given)
-        replace_file(spec.control / "spec.sh", script.encode("utf-8", "surrogateescape"))
-        for name in ("go", "out"):
-            with contextlib.suppress(FileExistsError):
-                os.mkfifo(spec.control / name, 0o600)
+        _make_fifo(spec.control / "go")
     except OSError as error:
         raise explain_os_error(error, "prepare the job's control folder", spec.control) from error
+
+
+def prepare_shell(
+    spec: LaunchSpec, view: JobView, environment: dict[str, str], given: Grant = _NO_GPUS
+) -> None:
+    """Write the rest of it; likewise."""
+    try:
+        script = shell_spec(spec, view, environment, given)
+        replace_file(spec.control / "spec.sh", script.encode("utf-8", "surrogateescape"))
+        _make_fifo(spec.control / "out")
+    except OSError as error:
+        raise explain_os_error(error, "prepare the job's control folder", spec.control) from error
+
+
+def _make_fifo(path: Path) -> None:
+    with contextlib.suppress(FileExistsError):
+        os.mkfifo(path, 0o600)
 
 
 def shell_spec(spec: LaunchSpec, view: JobView, environment: dict[str, str], given: Grant = _NO_GPUS) -> str:

@@ -100,7 +100,10 @@ class PodmanLauncher(ByInit):
         if given.cuda and not (host.traits.cdi and driver_files.has_specification()):
             given = driver_files.without_cdi(spec.gpus, given)
         view = container_view(spec)
-        control.prepare(spec, view, job_environment(spec, view), given)
+        environment = job_environment(spec, view)
+        control.prepare(spec, view, environment, given)
+        if "sh" in self._candidates(image.id):
+            control.prepare_shell(spec, view, environment, given)
         try:
             # Podman gets what was checked, whatever happens to the file meanwhile.
             replace_file(spec.seccomp_profile, profile.data)

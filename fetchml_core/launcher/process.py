@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fetchml_core.errors import FetchError, HostError, explain_os_error
-from fetchml_core.fsio import make_folder
 
 from . import control, evidence, handover
 from .by_init import ByInit, kill_init
@@ -86,7 +85,7 @@ class ProcessLauncher(ByInit):
         # Last, for here a choice of the user's own would be one among everybody's GPUs; a job without any sees none.
         control.prepare(spec, view, environment | visible_variables(spec.gpus), given)
         try:
-            make_folder(Path(view.home))
+            Path(view.home).mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise explain_os_error(error, "launch the job", spec.folder) from error
         pid = self._forks.start(spec.control)

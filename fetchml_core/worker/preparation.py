@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fetchml_core.errors import HostError
-from fetchml_core.fsio import make_folder
+from fetchml_core.fsio import make_folders
 from fetchml_core.jobs.job import Job
 from fetchml_core.launcher.base import Launcher
 from fetchml_core.launcher.process import ProcessLauncher
@@ -58,8 +58,7 @@ def check_still_possible(host: Host, launcher: Launcher, job: Job, gpus: tuple[s
 def prepare(host: Host, job: Job, places: AttemptPlaces) -> None:
     """Make the attempt's folders, the workspace from the snapshot."""
     remove_tree(places.folder)
-    for folder in (places.folder, places.results, host.data.checkpoint(job.id)):
-        make_folder(folder)
+    make_folders([places.results, places.control, host.data.checkpoint(job.id)])
     store = BlobStore(host.data.blobs)
     manifest = load_manifest(store, job.spec.snapshot)
     materialise(manifest, store, places.workspace, start=job.spec.cwd)

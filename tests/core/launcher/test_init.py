@@ -50,7 +50,9 @@ class Run:
         self.spec = spec
         view = host_view(spec)
         Path(view.home).mkdir(exist_ok=True)
-        control.prepare(spec, view, job_environment(spec, view, path=os.environ["PATH"]))
+        environment = job_environment(spec, view, path=os.environ["PATH"])
+        control.prepare(spec, view, environment)
+        control.prepare_shell(spec, view, environment)
         env = {"PATH": os.environ["PATH"], "FETCHML_TEST_RUN": os.environ["FETCHML_TEST_RUN"]}
         self.process = subprocess.Popen(
             # A test run in the background has SIGINT ignored, which a shell could not undo.

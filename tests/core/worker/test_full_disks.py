@@ -87,9 +87,7 @@ def test_a_log_that_never_found_space_again_says_so(world, serve, small_filesyst
     serving = serve()
     control = world.host.data.attempt(1, 1).control
     real = serving.launcher.launch
-    serving.launcher.launch = lambda spec: (control.mkdir(), small_filesystem("1m", at=control), real(spec))[
-        -1
-    ]
+    serving.launcher.launch = lambda spec: (small_filesystem("1m", at=control), real(spec))[-1]
     job = world.submit(argv=("sh", "-c", "echo the beginning; head -c 5000000 /dev/zero"))
     job = serving.ended(job)
     talk = Talk()
