@@ -16,6 +16,7 @@ from fetchml_core.convert import from_data, to_data
 from fetchml_core.errors import ConfigError, FetchError
 from fetchml_core.fsio import read_json, replace_file, try_lock
 from fetchml_core.hardware.inventory import Inventory
+from fetchml_core.launcher.driver_files import has_specification
 from fetchml_core.launcher.evidence import is_alive
 from fetchml_core.launcher.spec import Capabilities
 from fetchml_core.places import Base
@@ -64,7 +65,7 @@ def podman_info(found: Capabilities) -> PodmanInfo | None:
         rootless=found.rootless,
         cgroups=found.cgroups,
         limits=found.enforceable,
-        cdi=found.traits.cdi,
+        cdi=found.traits.cdi and has_specification(),
         network=found.network,
     )
 

@@ -57,7 +57,7 @@ class PodmanInfo:
         rootless: It runs as an ordinary account.
         cgroups: ``v1`` or ``v2``.
         limits: What it can limit here: memory, cpus, pids.
-        cdi: It can be told of NVIDIA GPUs by CDI, and gives them by their device files where not.
+        cdi: It was told of NVIDIA GPUs by CDI when the worker started, and gives them by their device files where not.
         network: What connects a job that was granted a network: ``bridge``, ``slirp4netns`` or ``pasta``.
     """
 

@@ -9,6 +9,9 @@ import pytest
 from fetchml_core.errors import HostError
 from fetchml_core.launcher import driver_files
 from fetchml_core.launcher.gpus import Grant, grant
+from fetchml_core.launcher.spec import Capabilities
+from fetchml_core.launcher.versions import traits_of
+from fetchml_core.service.worker_info import podman_info
 
 GPU = "GPU-00000000-0000-0000-0000-000000000001"
 MIG = "MIG-00000000-0000-0000-0000-000000000001"
@@ -69,11 +72,13 @@ def test_other_cards_of_the_job_stay(host):
     ],
 )
 def test_specification(host, name, text, told):
-    """Podman reads .json and .yaml, and one of another vendor's devices says nothing of cards."""
+    """Podman reads .json and .yaml, and one of another vendor's devices says nothing of cards; people are told so."""
     assert not driver_files.has_specification()
     (host / "cdi" / name).write_text(text, "ascii")
 
     assert driver_files.has_specification() is told
+    for version, cdi in (((4, 3), told), ((3, 4), False)):
+        assert podman_info(Capabilities("podman", traits=traits_of(version))).cdi is cdi
 
 
 def refusal(gpu):
