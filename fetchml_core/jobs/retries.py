@@ -22,6 +22,8 @@ def waits_until(job: Job, now: float) -> float:
         job: The job; an attempt that was given back is no try.
         now: The time. Before the end of the last attempt, the clock was set: then nothing waits.
     """
+    if len(job.attempts) < 2:  # most jobs, and this is asked of all
+        return 0.0
     ended = [attempt.ended_at or 0.0 for attempt in job.attempts if attempt.outcome is not None]
     if job.state is not State.QUEUED or len(ended) < 2:
         return 0.0

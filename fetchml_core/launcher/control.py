@@ -147,7 +147,7 @@ def request_stop(folder: Path, reason: str) -> None:
 def _open_go(folder: Path) -> int | None:
     try:
         flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
-        return os.open(folder / "control" / "go", flags)
+        return os.open(f"{folder}/control/go", flags)
     except OSError as error:
         if error.errno in {errno.ENXIO, errno.ENOENT, errno.ELOOP}:
             return None

@@ -52,11 +52,12 @@ class ProcessStat:
 def read_stat(pid: int, proc: Path = PROC) -> ProcessStat | None:
     """Return the state of a process, None when there is none."""
     try:
-        text = (proc / str(pid) / "stat").read_text("utf-8", "replace")
+        with open(f"{proc}/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123 - this is asked for often
+            text = file.read(4096)
     except OSError:
         return None
-    fields = text.rpartition(")")[2].split()  # the name before may hold anything
-    return ProcessStat(state=fields[0], parent=int(fields[1]), start_ticks=int(fields[19]))
+    fields = text.rpartition(b")")[2].split()  # the name before may hold anything
+    return ProcessStat(state=fields[0].decode(), parent=int(fields[1]), start_ticks=int(fields[19]))
 
 
 def is_alive(known: Known, proc: Path = PROC) -> bool:

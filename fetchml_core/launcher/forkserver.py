@@ -3,8 +3,8 @@
 
 A program of its own, ``python -I -S -B forkserver.py``, because a worker has threads and must not fork itself. It reads
 from its standard input one JSON string a line, the control folder of an attempt, and answers each with a line: the pid
-of the attempt's init, or why there is none. An init leaves session and family, so it outlives both this program, which
-ends with its standard input, and the worker. Its working directory is the control folder; by that it is found again.
+of the attempt's init, or why there is none. An init has a session of its own and outlives both this program, which ends
+with its standard input, and the worker. Its working directory is the control folder; by that it is found again.
 """
 
 import gc
@@ -25,7 +25,7 @@ def load_init():
     return module
 
 
-def become_init(init, control, answer):
+def become_init(init, control):
     """Be the init of an attempt, in a process that has just been forked."""
     os.setsid()
     null = os.open(os.devnull, os.O_RDWR)
@@ -34,31 +34,28 @@ def become_init(init, control, answer):
     )
     for old, new in ((null, 0), (null, 1), (errors, 2)):
         os.dup2(old, new)
-    os.chdir(control)
-    os.write(answer, b"%d" % os.getpid())
     os.closerange(3, 64)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     return init.main(control)
 
 
 def start(init, control):
-    """Fork an init that nobody has to wait for; return what to answer."""
-    reader, writer = os.pipe()
-    pid = os.fork()
+    """Fork an init; return what to answer."""
+    try:
+        os.chdir(control)  # here, so that it is there from its first moment
+        pid = os.fork()
+    except OSError as error:
+        return str(error).encode()
     if pid == 0:
         status = 1
         try:
-            status = become_init(init, control, writer) if os.fork() == 0 else 0
+            status = become_init(init, control)
         except BaseException:  # noqa: BLE001 - the log is all there is
             traceback.print_exc()
             sys.stderr.flush()
         finally:
             os._exit(status)
-    os.close(writer)
-    os.waitpid(pid, 0)
-    answer = os.read(reader, 32)
-    os.close(reader)
-    return answer or b"no init"
+    return b"%d" % pid
 
 
 def main():
@@ -69,9 +66,12 @@ def main():
     import selectors  # noqa: F401
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for an init: it is gone once it has ended
     gc.freeze()  # what is there now stays shared with the inits
     for line in sys.stdin.buffer:
-        sys.stdout.buffer.write(start(init, json.loads(line.decode())) + b"\n")
+        answer = start(init, json.loads(line.decode()))
+        os.chdir("/")
+        sys.stdout.buffer.write(answer + b"\n")
         sys.stdout.buffer.flush()
 
 

@@ -50,7 +50,7 @@ _LOST = (
 _READY_TIMEOUT = 30.0
 _GPU_TIMEOUT = 70.0  # above what the init gives CUDA for an answer
 _SWEEPS = 50
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.01
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.0003, 0.01
 _WORKSPACE = re.compile(rb"\0FETCHML_WORKSPACE=([^\0]+)\0")
 _DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 
@@ -146,7 +146,7 @@ class ProcessLauncher(ByInit):
                 kill_init(launched, grace=1.0)
                 raise _failed(spec)
             self._clock.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            pause = min(1.5 * pause, _LONGEST_PAUSE)
 
     def _sweep(self, folder: Path) -> bool:
         """Kill all processes whose environment names this attempt; return whether none is left."""

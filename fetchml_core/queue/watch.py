@@ -34,8 +34,8 @@ class FileWatch:
     """
 
     def __init__(self, folder: Path, names: Collection[str]) -> None:
-        self._folder = folder
-        self._names = names
+        self._files = [os.fsencode(folder / name) for name in names]
+        self._folders = [os.fsencode(place) for place in (folder, *folder.parents)]
         self._fd = -1
         self._open()
 
@@ -87,7 +87,7 @@ class FileWatch:
             return False
         try:
             watched = {self._add_folder()}
-            watched |= {self._add(self._folder / name, _MODIFY) for name in self._names}
+            watched |= {self._add(path, _MODIFY) for path in self._files}
         except OSError:  # no watches left, or a folder that may not be read: callers have to ask instead
             self.close()
             return False
@@ -99,21 +99,21 @@ class FileWatch:
 
     def _add_folder(self) -> int:
         """Watch the folder, or the nearest one above it that exists."""
-        below = None
-        for place in (self._folder, *self._folder.parents):
+        below = b""
+        for place in self._folders:
             watch = self._add(place, _IN_FOLDER)
             if watch >= 0:
-                made_meanwhile = below is not None and below.exists()
+                made_meanwhile = below and os.path.lexists(below)
                 return self._add_folder() if made_meanwhile else watch
             below = place
-        raise FileNotFoundError(self._folder)
+        raise FileNotFoundError(self._folders[0])
 
-    def _add(self, path: Path, mask: int) -> int:
+    def _add(self, path: bytes, mask: int) -> int:
         """Watch *path* and return its number; -1 where it does not exist."""
-        watch: int = self._libc.inotify_add_watch(self._fd, os.fsencode(path), mask)
+        watch: int = self._libc.inotify_add_watch(self._fd, path, mask)
         problem = ctypes.get_errno()
         if watch < 0 and problem != errno.ENOENT:
-            raise OSError(problem, os.strerror(problem), str(path))
+            raise OSError(problem, os.strerror(problem), path)
         return watch
 
 

@@ -114,12 +114,7 @@ def first_start(
 
 def next_try(line: Sequence[Job], now: float) -> float:
     """Return when the first of the jobs that pause may be tried again, in seconds since the epoch; infinite for none."""
-    return min((until for job in _front(line) if (until := waits_until(job, now))), default=math.inf)
-
-
-def _front(line: Sequence[Job]) -> Iterator[Job]:
-    """Yield the jobs that are looked at."""
-    return (line[place] for place in range(min(len(line), LOOKED_AT)))
+    return min((until for job in line[:LOOKED_AT] if (until := waits_until(job, now))), default=math.inf)
 
 
 def _tried(
@@ -130,7 +125,7 @@ def _tried(
     hopeless: list[Verdict] = []
     whole, users = entire(capacity), Counter[str]()
     possible: dict[Demand, tuple[Lack, ...]] = {}
-    for job in _front(line):
+    for job in line[:LOOKED_AT]:
         if users[job.user] >= OF_A_USER or waits_until(job, now):
             continue
         demand = capacity.demand(job)

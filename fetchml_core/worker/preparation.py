@@ -11,9 +11,8 @@ from fetchml_core.launcher.seccomp import default_profile
 from fetchml_core.launcher.spec import LaunchSpec
 from fetchml_core.places import AttemptPlaces
 from fetchml_core.removal import remove_tree
-from fetchml_core.service.gpus import inventory_of
 from fetchml_core.service.host import Host
-from fetchml_core.service.limits import job_limits
+from fetchml_core.service.limits import JobLimits
 from fetchml_core.service.network import REASON, REFUSED, network_allowed, worker_file
 from fetchml_core.service.snapshot import load_manifest
 from fetchml_core.snapshot.store import BlobStore
@@ -65,11 +64,17 @@ def prepare(host: Host, job: Job, places: AttemptPlaces) -> None:
 
 
 def launch_spec(
-    host: Host, job: Job, places: AttemptPlaces, *, attempt: int, image: str, gpus: tuple[str, ...]
+    host: Host,
+    job: Job,
+    places: AttemptPlaces,
+    *,
+    attempt: int,
+    image: str,
+    gpus: tuple[str, ...],
+    limits: JobLimits,
 ) -> LaunchSpec:
-    """Return what the launcher needs to know to start the attempt."""
-    worker, spec = host.worker, job.spec
-    limits, sandbox = job_limits(worker, inventory_of(host)), worker.sandbox
+    """Return what the launcher needs to know to start the attempt; *limits* is what a job gets that asks for nothing."""
+    worker, spec, sandbox = host.worker, job.spec, host.worker.sandbox
     profile = host.base.folder / sandbox.seccomp_profile if sandbox.seccomp_profile else default_profile()
     return LaunchSpec(
         job_id=job.id,

@@ -23,6 +23,7 @@ from fetchml_core.launcher.spec import LOG_LIMIT, LaunchSpec
 from fetchml_core.queue.base import Change, Finished, Requeued, Started
 from fetchml_core.removal import remove_tree
 from fetchml_core.service.host import Host
+from fetchml_core.service.limits import JobLimits
 
 from .ending import free_gpus, keep, outcome_of
 from .gpu_guard import GpuGuard
@@ -46,6 +47,7 @@ class Runner(threading.Thread):
         launcher: What starts jobs here.
         job: The job, claimed.
         image: The image it runs in.
+        limits: What it gets where it asks for nothing.
         gpus: UUIDs of the GPUs that it is given.
         guard: Looks at them before and after.
         advance: Records a change of the attempt in the queue and returns the job.
@@ -60,6 +62,7 @@ class Runner(threading.Thread):
         job: Job,
         *,
         image: str,
+        limits: JobLimits,
         gpus: tuple[str, ...] = (),
         guard: GpuGuard,
         advance: Callable[[Job, Change | Stop], Job],
@@ -74,6 +77,7 @@ class Runner(threading.Thread):
         self._host = host
         self._launcher = launcher
         self._image = image
+        self._limits = limits
         self._advance = advance
         self._make_started = make_started
         self._ended = ended
@@ -145,8 +149,8 @@ class Runner(threading.Thread):
 
     def _start(self) -> Outcome:
         """Prepare, launch, prove, record, go."""
-        if self._record() is not None:  # a worker before this one died before it could record the start
-            return self._judge()
+        if not self._fresh and self._record() is not None:
+            return self._judge()  # a worker before this one died before it could record the start
         spec = self._spec()
         if not self._fresh:
             self._clean(spec.name)
@@ -299,6 +303,7 @@ class Runner(threading.Thread):
             attempt=self._attempt.number,
             image=self._image,
             gpus=self.gpus,
+            limits=self._limits,
         )
 
     def _record(self) -> ExitRecord | None:

@@ -79,7 +79,8 @@ class Worker:
         self.storage = Storage(host.base, lock, host.data.folder)
         self._ending = False
         self._reload = False
-        self._revision = -1
+        self._revision = -1  # of the queue, as far as it was looked at or changed here
+        self._only_changes = False
         self._capacity = capacity_of(host)
         self._idle_since = host.clock.boot().seconds
         self._next_beat = 0.0
@@ -153,25 +154,32 @@ class Worker:
     def _turn(self) -> None:
         """One look at the queue, and what follows from it."""
         self._drop_finished()
-        self._next_try = math.inf
         try:
             with self._queue_lock:
                 self._changes.clear()
                 revision = self._host.queue.revision()
-                jobs = self._held() if revision != self._revision or self._due() else ()
+                news = revision != self._revision or self._due()
+                if self._only_changes and not news:
+                    return  # they were our own
+                jobs = self._held() if news else ()
+                self._revision = revision
+            self._next_try = math.inf
             self._pass_on(jobs)
             self._take_up(jobs)
             if read_drain(self._host.base) is None:
                 self._claim()
             self._beat()
             self._reaper.turn()
-            self._revision = revision  # only now: what an error kept from being done is looked at again
         except FetchError as error:
-            self._log.error("%s", error)
-            self.storage.check()
+            self._look_again(error)
         except OSError as error:
-            self._log.error("%s", explain_os_error(error, "look after the jobs"))
-            self.storage.check()
+            self._look_again(explain_os_error(error, "look after the jobs"))
+
+    def _look_again(self, error: FetchError) -> None:
+        """What an error kept from being done is done with the next look."""
+        self._log.error("%s", error)
+        self._revision = -1
+        self.storage.check()
 
     def _drop_finished(self) -> None:
         for job_id, runner in list(self._runners.items()):
@@ -242,6 +250,7 @@ class Worker:
                 choice = Choice(self._holdings(self._holders()), self._capacity, self._host.clock.now())
                 job = self._host.queue.claim(choice, self._lease())
                 self._next_try = choice.next_try
+                self._note_own(job)
             if job is None:
                 return
             self._log.info("job %d: claimed, attempt %d", job.id, len(job.attempts))
@@ -268,6 +277,7 @@ class Worker:
             self._launcher,
             job,
             image=job.spec.image or self._image,
+            limits=self._capacity.limits,
             advance=self._advance,
             make_started=self._started,
             ended=self._poke,
@@ -282,9 +292,17 @@ class Worker:
         """Record what a runner says; runners share this worker's view of the queue."""
         with self._queue_lock:
             if isinstance(change, Stop):
-                return self._host.queue.stop(job.id, change)
-            assert job.attempt is not None  # noqa: S101 - a claimed job has one
-            return self._host.queue.advance(job.id, job.attempt.number, change)
+                changed = self._host.queue.stop(job.id, change)
+            else:
+                assert job.attempt is not None  # noqa: S101 - a claimed job has one
+                changed = self._host.queue.advance(job.id, job.attempt.number, change)
+            self._note_own(changed)
+            return changed
+
+    def _note_own(self, job: Job | None) -> None:
+        """Take note that the queue's last change was ours, if nobody else's came before it."""
+        if job is not None and job.revision == self._revision + 1:
+            self._revision = job.revision
 
     def _started(self, launch: Launched) -> Started:
         return Started(launch, self._lease())
@@ -377,7 +395,9 @@ class Worker:
         poll.register(self._wake, select.POLLIN)
         if watched >= 0:
             poll.register(watched, select.POLLIN)
-        if any(fd == self._wake for fd, _ in poll.poll(timeout * 1000)):
+        ready = {fd for fd, _ in poll.poll(timeout * 1000)}
+        self._only_changes = ready == {watched}
+        if self._wake in ready:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._wake, 4096)
 

@@ -493,8 +493,8 @@ class Line(list):
         self.read = set()
 
     def __getitem__(self, place):
-        """The job at *place*."""
-        self.read.add(place)
+        """The job or the jobs at *place*."""
+        self.read |= set(range(*place.indices(len(self))) if isinstance(place, slice) else [place])
         return super().__getitem__(place)
 
 

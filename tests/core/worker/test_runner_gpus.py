@@ -13,6 +13,7 @@ from fetchml_core.jobs.states import State
 from fetchml_core.launcher.podman import PodmanLauncher
 from fetchml_core.launcher.process import ProcessLauncher
 from fetchml_core.queue.base import Started
+from fetchml_core.service.limits import JobLimits
 from fetchml_core.worker.gpu_guard import GpuGuard
 from fetchml_core.worker.runner import Runner
 from tests.support.cuda import fake_cuda
@@ -34,6 +35,7 @@ def run(world, tmp_path):
             launcher,
             queue.claim(lambda jobs: jobs[0], lease),
             image=image,
+            limits=JobLimits(1.0, 64 << 20),
             gpus=gpus,
             advance=lambda job, change: queue.advance(job.id, 1, change),
             make_started=lambda launch: Started(launch, lease),

@@ -24,6 +24,7 @@ from fetchml_core.launcher.process import ProcessLauncher
 from fetchml_core.places import own_command
 from fetchml_core.queue.base import Pause, Started, Stored
 from fetchml_core.service.drain import Drain, remove_drain, write_drain
+from fetchml_core.service.limits import JobLimits
 from fetchml_core.service.show import last_metrics
 from fetchml_core.service.worker_info import WorkerRecord, worker_alive
 from fetchml_core.worker import preparation
@@ -97,6 +98,28 @@ def test_the_true_end_is_recorded(world, serve, line, state, code, signal_number
 
     assert (job.state, job.outcome.code, job.outcome.signal) == (state, code, signal_number)
     assert len(job.attempts) == 1
+
+
+def test_the_workers_own_changes_are_no_news(world, serve, mocker):
+    """What a runner records wakes the worker and costs no look at the jobs; what somebody else changes before it does."""
+    serving, queue = serve(), world.host.queue
+    job = world.submit(argv=script("echo ready; sleep 60"))
+    serving.printed(job, "ready")
+    worker = serving.worker
+    worker._turn()
+    look = mocker.spy(worker, "_held")
+
+    worker._advance(queue.get(job.id), Stop("its runner"))
+    worker._sleep()
+    worker._turn()
+    assert look.call_count == 0
+
+    queue.stop(job.id, Stop("anna", now=True))
+    worker._note_own(queue.hold(world.submit(argv=script("true"), key="2").id))
+    worker._sleep()
+    worker._turn()
+    assert look.call_count > 0
+    assert serving.ended(job).state is State.CANCELLED
 
 
 def test_a_failing_script_names_what_it_lacks(world, serve):
@@ -261,7 +284,9 @@ def launch_by_hand(world, job, *, record=True, go=True):
     launcher = ProcessLauncher(env=dict(os.environ), clock=Clock())
     places = world.host.data.attempt(job.id, 1)
     preparation.prepare(world.host, job, places)
-    spec = preparation.launch_spec(world.host, job, places, attempt=1, image="localhost/none", gpus=())
+    spec = preparation.launch_spec(
+        world.host, job, places, attempt=1, image="localhost/none", gpus=(), limits=JobLimits(1.0, 64 << 20)
+    )
     launched = launcher.launch(spec)
     if record:
         world.host.queue.advance(job.id, 1, Started(launched, lease_of("box1")))
