@@ -13,7 +13,6 @@ import json
 import os
 import signal
 import sys
-import traceback
 
 
 def load_init():
@@ -29,11 +28,8 @@ def become_init(init, control):
     """Be the init of an attempt, in a process that has just been forked."""
     os.setsid()
     null = os.open(os.devnull, os.O_RDWR)
-    errors = os.open(
-        os.path.join(control, os.pardir, "init.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600
-    )
-    for old, new in ((null, 0), (null, 1), (errors, 2)):
-        os.dup2(old, new)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
     os.closerange(3, 64)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     return init.main(control)
@@ -51,11 +47,16 @@ def start(init, control):
         try:
             status = become_init(init, control)
         except BaseException:  # noqa: BLE001 - the log is all there is
-            traceback.print_exc()
-            sys.stderr.flush()
+            tell_why(control)
         finally:
             os._exit(status)
     return b"%d" % pid
+
+
+def tell_why(control):
+    """Write the error that has just been raised where the worker looks for the last words of an init."""
+    with open(os.path.join(control, os.pardir, "init.log"), "a") as sys.stderr:
+        sys.excepthook(*sys.exc_info())
 
 
 def main():

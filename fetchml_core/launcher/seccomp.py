@@ -6,6 +6,7 @@ filter then is in force is what `proof` reads.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from pathlib import Path
 
@@ -31,6 +32,7 @@ class CheckedProfile:
     """These bytes."""
 
 
+@functools.cache
 def default_profile() -> Path:
     """Return the absolute path of the profile that is shipped with this package."""
     return (Path(__file__).parent / "default-hardened.json").resolve()

@@ -132,6 +132,21 @@ def test_a_server_that_dies_over_a_launch_starts_no_second_init(launcher, tmp_pa
     other.close()
 
 
+def test_an_init_that_fails_says_why(launcher, tmp_path):
+    """What it could not do stands in the error, and the next launch is not harmed."""
+    spec = make_spec(tmp_path)
+    (spec.control / "exit.json.tmp").mkdir(parents=True)
+    with pytest.raises(HostError, match="init-failed") as caught:
+        launcher.launch(spec)
+    assert "IsADirectoryError" in caught.value.context
+    assert "exit.json.tmp" in caught.value.context
+
+    (spec.control / "exit.json.tmp").rmdir()
+    attempt = Attempt(launcher, spec).go()
+    assert attempt.record().code == 0
+    attempt.clean()
+
+
 def test_an_init_outlives_its_launcher(launcher, tmp_path):
     """A worker that ends takes its fork server along and nothing else."""
     attempt = Attempt(launcher, make_spec(tmp_path, ("sh", "-c", "sleep 0.2; echo done"))).go()
