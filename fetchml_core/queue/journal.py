@@ -87,6 +87,7 @@ class Journal:
         self._header = Header()
         self._header_size = 0
         self._read = 0
+        self._to_settle = 0  # what stands before this may be acted upon only once it is on disk
         self._reserved = 0
         self._known = UNKNOWN
         self._rest = False
@@ -182,7 +183,7 @@ class Journal:
     def forget(self) -> None:
         """Begin anew with the next `catch_up`."""
         self._file = None
-        self._read = 0
+        self._read = self._to_settle = 0
 
     def catch_up(self) -> Piece:
         """Return the records since the last call. The caller holds a lock.
@@ -214,6 +215,8 @@ class Journal:
         piece = Piece(self._read, data[:size])
         self._read += size
         self._company = size > 0
+        if size:
+            self._to_settle = self._read
         if self._read < max(self._end, self._least()):
             raise damaged(self._path, self._read)
         self._rest = self._rest or size != len(data)
@@ -239,11 +242,12 @@ class Journal:
         except OSError as error:
             raise explain_os_error(error, "write to the queue", str(self._path)) from None
 
-    def append(self, lines: bytes) -> Written:
+    def append(self, lines: bytes, *, lasting: bool = True) -> Written:
         """Add records; they count when `settle` has returned. The caller holds `lock` and has called `prepare`.
 
         Args:
             lines: What `to_line` has made, joined.
+            lasting: False for what a power cut may take back: this process then acts on it without a sync.
 
         Raises:
             FetchError: they are not in the journal; it is as it was before.
@@ -260,6 +264,8 @@ class Journal:
             self._take_back()
             raise explain_os_error(error, "write to the queue", str(self._path)) from None
         self._read = end
+        if lasting:
+            self._to_settle = end
         return Written(file, self._header.generation, end)
 
     def begin_anew(self, lines: bytes) -> None:
@@ -387,7 +393,7 @@ class Journal:
     def settle_what_was_read(self) -> None:
         """Make durable what was read and is not known to be: nobody acts on what a power cut could take back."""
         file = self._file
-        if file is not None and self._read > self._synced and not self.failed:
+        if file is not None and self._to_settle > self._synced and not self.failed:
             try:
                 os.fdatasync(file.fd)
             except OSError as error:

@@ -121,7 +121,7 @@ class NativeQueue(Engine):
             chosen = choose(self._ledger.queued)
             if chosen is None:
                 return None
-            job, _ = self._write_move(chosen, claim_move(chosen, lease, self._clock.now()))
+            job, _ = self._write_move(chosen, claim_move(chosen, lease, self._clock.now()), lasting=False)
             self._claimed[job.id] = job.attempts[-1]
             return job
 
@@ -313,18 +313,18 @@ class NativeQueue(Engine):
         base = self._journal.go_on()
         return base is not None and self._ledger.follow(base)
 
-    def _write(self, event: Event) -> Written:
-        """Append an event and let it be true here; it counts once it is settled."""
+    def _write(self, event: Event, *, lasting: bool = True) -> Written:
+        """Append an event and let it be true here; it counts once it is settled, or at once if it need not last."""
         event = {"e": "", **event, "n": self._ledger.revision + 1}
-        written = self._journal.append(to_line(to_json(event).encode("ascii")))
+        written = self._journal.append(to_line(to_json(event).encode("ascii")), lasting=lasting)
         self._ledger.apply(event)
         return written
 
-    def _write_move(self, job: Job, move: Move | None) -> tuple[Job, Written | None]:
+    def _write_move(self, job: Job, move: Move | None, *, lasting: bool = True) -> tuple[Job, Written | None]:
         """Do so with a change of *job*, if there is one; return what the job becomes, too."""
         if move is None:
             return job, None
-        written = self._write(change_event(move.event, move.changes["state"]))
+        written = self._write(change_event(move.event, move.changes["state"]), lasting=lasting)
         changed = apply(job, move, revision=self._ledger.revision)
         self._ledger.remember(changed)
         return changed, written

@@ -9,10 +9,11 @@ import pytest
 
 from fetchml_core.clock import BootTime
 from fetchml_core.errors import FetchError
+from fetchml_core.jobs.states import State
 from fetchml_core.queue.journal import Journal
 from fetchml_core.queue.journal_format import to_line
 from fetchml_core.queue.native import NativeQueue
-from tests.core.queue.contract import SPEC, FakeClock, QueueContract
+from tests.core.queue.contract import LEASE, SPEC, FakeClock, QueueContract, first
 
 
 class BootClock(FakeClock):
@@ -302,6 +303,23 @@ def test_what_is_read_is_on_disk(folder, mocker):
             journal.settle_what_was_read()
 
         assert synced.call_count == expected
+
+
+def test_only_a_claim_of_ones_own_is_acted_upon_before_it_is_on_disk(tmp_path, open_queue, mocker):
+    """Whoever claims may look at it without a sync; others may not, and what came before it must be there."""
+    queue, other = open_queue(), open_queue()
+    for key in "12":
+        queue.submit(SPEC, user="anna", key=key)
+    synced = mocker.spy(os, "fdatasync")
+    queue.claim(first, LEASE)
+    assert (queue.get(1).state, queue.revision()) == (State.STARTING, 3)
+    assert synced.call_count == 0
+    other.claim(first, LEASE)
+    assert synced.call_count == 0
+    assert queue.revision() == 4
+    assert synced.call_count == 1
+    assert open_queue().get(1).state is State.STARTING
+    assert synced.call_count == 2
 
 
 def test_where_nothing_is_known_all_is_synced_first(tmp_path, open_queue, mocker):
