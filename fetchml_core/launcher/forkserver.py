@@ -64,7 +64,6 @@ def main():
     init = load_init()
     import ctypes  # noqa: F401 - each init needs them
     import resource  # noqa: F401
-    import selectors  # noqa: F401
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for an init: it is gone once it has ended

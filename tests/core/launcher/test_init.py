@@ -10,12 +10,13 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from fetchml_core.launcher import control
+from fetchml_core.launcher import control, init
 from fetchml_core.launcher.environment import host_view, job_environment
 from fetchml_core.launcher.log import LogChunk, cut_mark, log_end, read_log
 from fetchml_core.launcher.record import read_record
@@ -345,3 +346,19 @@ def test_hostile_log_folder(tmp_path):
 
     assert printed(tmp_path) == b""
     assert log_end(tmp_path) == 0
+
+
+@pytest.mark.parametrize("accelerated", [True, False])
+def test_a_spec_is_read_as_json_says(tmp_path, monkeypatch, accelerated):
+    """Whatever words a job is given, also in a Python whose json has no part in C."""
+    if not accelerated:
+        monkeypatch.setitem(sys.modules, "_json", None)
+    spec = {
+        "argv": ["a b", '"\\/\n\0', "€", "\U0001f600", "\udcff"],
+        "env": {},
+        "log_limit": 1 << 40,
+        "cuda": False,
+    }
+    (tmp_path / "spec.json").write_text(json.dumps(spec), "ascii")
+
+    assert init.read_spec(str(tmp_path)) == spec
