@@ -81,7 +81,7 @@ class QueueModel(RuleBasedStateMachine):
         self.clock.time = 1.7e9  # far enough from 1970 for every jump
         self.views = [self.open_view(self.folder, self.clock) for _ in range(2)]
         self.jobs: dict[int, Expected] = {}
-        self.line = 0.0
+        self.line = self.at = 0.0
         self.pause_kind = ""
         self.followed: dict[int, Job] = {}
         self.followed_until = 0
@@ -125,10 +125,17 @@ class QueueModel(RuleBasedStateMachine):
         for job in self.jobs.values():
             if (job.user, job.key) == (user, key):
                 return job.id
-        self.line = max(self.line, self.clock.time)
+        self.stand_in_line()
         job_id = len(self.jobs) + 1
         self.jobs[job_id] = Expected(job_id, user, key, spec, self.line - spec.priority * AGEING_S)
         return job_id
+
+    def stand_in_line(self) -> None:
+        """Since when the job that comes now stands there: hosts with clocks of their own know of no jump of one."""
+        now, one_clock = self.clock.time, not self.views[0].properties.several_hosts
+        jumped_back = one_clock and self.line != self.at
+        self.line = self.line + max(0.0, now - self.at) if jumped_back else max(self.line, now)
+        self.at = now
 
     @rule(view=VIEW, pick=PICK, now=st.booleans())
     def stop(self, view: int, pick: int, *, now: bool) -> None:
