@@ -215,7 +215,6 @@ class Scanner:
     strict = True
     object_hook = object_pairs_hook = None
     parse_float, parse_int, parse_constant = float, int, None
-    memo = {}
 
 
 def read_spec(folder):

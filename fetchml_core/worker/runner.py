@@ -207,9 +207,8 @@ class Runner(threading.Thread):
     def _wait(self, pidfd: int, stopping: Stopping) -> bool:
         """Sleep until something is to be done; say whether the job has ended."""
         now, interval = self._host.clock.boot().seconds, self._host.worker.metrics_flush_interval.seconds
-        timeout = (
-            interval - now % interval
-        )  # all runners at once: to wake a CPU costs more than what they then do
+        # All runners at once: to wake a CPU costs more than what they then do.
+        timeout = interval - now % interval
         if stopping.deadline is not None:
             timeout = min(timeout, max(0.0, stopping.deadline - now))
         poll = select.poll()

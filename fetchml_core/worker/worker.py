@@ -179,6 +179,9 @@ class Worker:
         """What an error kept from being done is done with the next look."""
         self._log.error("%s", error)
         self._revision = -1
+        # What is due stays due until a look succeeds: without a pause the next one would follow at once.
+        self._next_try = math.inf
+        self._next_beat = max(self._next_beat, self._host.clock.boot().seconds + POLL_S)
         self.storage.check()
 
     def _drop_finished(self) -> None:

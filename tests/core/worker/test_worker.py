@@ -14,7 +14,7 @@ from attrs import evolve
 
 from fetchml_core.clock import Clock
 from fetchml_core.convert import to_data
-from fetchml_core.errors import explain_os_error
+from fetchml_core.errors import HostError, explain_os_error
 from fetchml_core.fsio import replace_file, try_lock
 from fetchml_core.jobs.job import Launched, Lease, Stop
 from fetchml_core.jobs.retries import FIRST_S
@@ -120,6 +120,19 @@ def test_the_workers_own_changes_are_no_news(world, serve, mocker):
     worker._turn()
     assert look.call_count > 0
     assert serving.ended(job).state is State.CANCELLED
+
+
+def test_a_queue_that_cannot_be_asked_is_not_asked_without_a_pause(world, serve, mocker):
+    """Although the time at which a job may be tried again has come: it is asked again when the worker has slept."""
+    worker = serve().worker
+    worker._next_try = 0.0
+    mocker.patch.object(world.host.queue, "revision", side_effect=HostError("queue-unreachable", "away"))
+    worker._turn()
+    poll = mocker.patch("select.poll")
+    poll.return_value.poll.return_value = []
+    worker._sleep()
+
+    assert poll.return_value.poll.call_args.args[0] > 1000
 
 
 def test_a_failing_script_names_what_it_lacks(world, serve):
