@@ -32,7 +32,7 @@ import sys
 import time
 
 # The worker waits for this program twice, until the FIFO is open and until the job starts. What `signal` and `json`
-# import takes 10 ms of that, so they are done without; where nobody waits, json is imported.
+# import takes 8 ms of that, so they are done without; where nobody waits, json is imported.
 try:
     import _signal as signal
 except ImportError:  # another Python than CPython
