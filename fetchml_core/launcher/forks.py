@@ -5,7 +5,6 @@ Layer 2.
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import subprocess
@@ -33,14 +32,14 @@ class ForkServer:
 
     def __init__(self, env: Mapping[str, str], python: str) -> None:
         self._env = env
-        self._argv = [python, "-I", "-S", "-B", _PROGRAM]
+        self._argv = [python, "-I", "-S", _PROGRAM]
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, control: Path) -> int | None:
         """Start the init of the attempt whose control folder this is; return its pid, None where it did not start."""
         with self._lock:
-            server = self._ask(json.dumps(os.fspath(control)).encode() + b"\n")
+            server = self._ask(os.fsencode(control).hex().encode() + b"\n")
             answer = b""
             if select.select([_pipe(server.stdout)], [], [], _TIMEOUT)[0]:
                 answer = os.read(_pipe(server.stdout).fileno(), 32).strip()

@@ -1,27 +1,32 @@
 # mypy: ignore-errors
 """Starts the inits of plain processes by fork: a Python that is there already costs 2 ms of processor time, a new one 20.
 
-A program of its own, ``python -I -S -B forkserver.py``, because a worker has threads and must not fork itself. It reads
-from its standard input one JSON string a line, the control folder of an attempt, and answers each with a line: the pid
-of the attempt's init, or why there is none. An init has a session of its own and outlives both this program, which ends
-with its standard input, and the worker. Its working directory is the control folder; by that it is found again.
+A program of its own, ``python -I -S forkserver.py``, because a worker has threads and must not fork itself. It reads
+from its standard input one path a line, in hexadecimal digits, the control folder of an attempt, and answers each with
+a line: the pid of the attempt's init, or why there is none. An init has a session of its own and outlives both this
+program, which ends with its standard input, and the worker. Its working directory is the control folder; by that it is
+found again.
+
+What is imported here every fork pays for, in pages that it shares and copies: no more than an init needs.
 """
 
 import gc
-import importlib.util
-import json
 import os
-import signal
 import sys
+
+try:
+    import _signal as signal
+except ImportError:  # another Python than CPython
+    import signal
 
 
 def load_init():
-    """Load `init.py`, which lies beside; the folder itself stays off the path, its names are not the init's."""
-    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "init.py")
-    spec = importlib.util.spec_from_file_location("init", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """Load `init.py`, which lies beside; the folder stays off the path, its names are not the init's."""
+    sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+    import init
+
+    sys.path.pop()
+    return init
 
 
 def become_init(init, control):
@@ -62,14 +67,14 @@ def tell_why(control):
 def main():
     """Serve until standard input ends."""
     init = load_init()
-    import ctypes  # noqa: F401 - each init needs them
-    import resource  # noqa: F401
+    init.HostTree.load()
+    import resource  # noqa: F401 - each init asks it
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for an init: it is gone once it has ended
     gc.freeze()  # what is there now stays shared with the inits
     for line in sys.stdin.buffer:
-        answer = start(init, json.loads(line.decode()))
+        answer = start(init, os.fsdecode(bytes.fromhex(line.decode())))
         os.chdir("/")
         sys.stdout.buffer.write(answer + b"\n")
         sys.stdout.buffer.flush()

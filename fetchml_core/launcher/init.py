@@ -11,7 +11,7 @@ folder, shared with the worker. Formats, all in that folder:
                               gpu_files matches to why it does not open ("" where it does); cuda, {count, problem},
                               null where it is not to be asked or cannot be
     go            worker      a FIFO; the word `go` runs the job, anything else ends the init, so does go_timeout
-    started       init        {"attempt", "started"}: written after the go and before the job
+    started       init        what was `go`, renamed between the go and the job: for that a full disk has room
     log           init        the first half of log_limit of the output, append-only
     log.<offset>  init        a part of the later output; <offset> is its place in the whole output, in decimal.
                               Parts grow to an eighth of log_limit; the newest four are kept, so a gap between
@@ -31,12 +31,18 @@ import select
 import sys
 import time
 
-# The worker waits for this program twice, until the FIFO is open and until the job starts. What `signal` and `json`
-# import takes 8 ms of that, so they are done without; where nobody waits, json is imported.
+# The worker waits for this program until the FIFO is open, until the job starts and once it has ended. What `signal`
+# and `json` import takes 8 ms of that, so they are done without; where nobody waits, json is imported.
 try:
     import _signal as signal
+
+    from _json import encode_basestring_ascii as quote
+    from _json import make_scanner
 except ImportError:  # another Python than CPython
     import signal
+    from json import dumps as quote
+
+    make_scanner = None
 
 VERSION = 1
 CHUNK = 1 << 16
@@ -114,9 +120,34 @@ class Log:
 
 def write_file(path, data):
     """Replace *path* in one step; it need not survive a power cut."""
-    with open(path + ".tmp", "wb") as file:
-        file.write(data)
+    write_to(path + ".tmp", data, os.O_CREAT | os.O_TRUNC)
     os.rename(path + ".tmp", path)
+
+
+def write_to(path, data, flags=0):
+    """Write *data*, which is short, to a file; what `open` makes of one costs a fork more than the rest of it."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | flags, 0o644)
+    try:
+        if os.write(fd, data) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    finally:
+        os.close(fd)
+
+
+def read_from(path):
+    """Return what is in a file."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return b"".join(iter(lambda: os.read(fd, CHUNK), b""))
+    finally:
+        os.close(fd)
+
+
+def to_json(record):
+    """Return a record of strings, finite numbers, True, False and None as JSON."""
+    values = {name: quote(value) if isinstance(value, str) else repr(value) for name, value in record.items()}
+    words = {"None": "null", "True": "true", "False": "false"}
+    return "{%s}" % ", ".join('"%s": %s' % (name, words.get(values[name], values[name])) for name in record)
 
 
 def reserve_record(folder):
@@ -130,10 +161,8 @@ def reserve_record(folder):
 
 def write_record(folder, fd, record):
     """Make the exit record durable: the file, then its name."""
-    import json
-
     os.lseek(fd, 0, os.SEEK_SET)
-    os.write(fd, json.dumps(record).encode().ljust(RECORD_SIZE))
+    os.write(fd, to_json(record).encode().ljust(RECORD_SIZE))
     os.fsync(fd)
     os.close(fd)
     os.rename(os.path.join(folder, "exit.json.tmp"), os.path.join(folder, "exit.json"))
@@ -159,10 +188,18 @@ def oom_kills():
 class HostTree:
     """The job's processes on a bare host: everything that descends from this init."""
 
-    def __init__(self):
+    prctl = None
+
+    @classmethod
+    def load(cls):
+        """Find the system call, once for all inits that are forked from here."""
         import ctypes
 
-        self.prctl = ctypes.CDLL(None, use_errno=True).prctl
+        cls.prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+    def __init__(self):
+        if self.prctl is None:
+            self.load()
         self.prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphans become children of this process
 
     def in_child(self, parent):
@@ -219,11 +256,8 @@ class Scanner:
 
 def read_spec(folder):
     """Return what the worker wrote into spec.json."""
-    with open(os.path.join(folder, "spec.json"), "rb") as file:
-        text = file.read().decode()
-    try:
-        from _json import make_scanner
-    except ImportError:
+    text = read_from(os.path.join(folder, "spec.json")).decode()
+    if make_scanner is None:
         import json
 
         return json.loads(text)
@@ -373,9 +407,21 @@ def to_bytes(text):
     return text.encode("utf-8", "surrogateescape")
 
 
+def programs(name, path):
+    """Return where the program *name* may lie, all as bytes; what is relative is so to where the job starts."""
+    if b"/" in name:
+        return [name]
+    places = [os.path.join(folder, name) for folder in path.split(b":")]
+    return [place for place in places if not os.path.isabs(place) or os.path.lexists(place)] or places[-1:]
+
+
 def start_job(spec, env, tree, out):
     """Start the job in a session of its own; return (pid, None), or (pid, errno) of why it did not start."""
     parent = os.getpid()
+    argv = [to_bytes(word) for word in spec["argv"]]
+    variables = {to_bytes(name): to_bytes(env[name]) for name in env}
+    place = to_bytes(os.path.join(spec["workspace"], spec["cwd"]))
+    found = programs(argv[0], variables[b"PATH"])
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -387,15 +433,19 @@ def start_job(spec, env, tree, out):
             for fd, flags in ((0, os.O_RDONLY), (1, None), (2, None)):
                 os.dup2(out if flags is None else os.open(os.devnull, flags), fd)
             try:
-                with open("/proc/self/oom_score_adj", "w") as file:
-                    file.write(
-                        "500"
-                    )  # of init and job, the kernel is to kill the job: init has to tell about it
+                # of init and job, the kernel is to kill the job: init has to tell about it
+                write_to("/proc/self/oom_score_adj", b"500")
             except OSError:
                 pass
-            os.chdir(to_bytes(os.path.join(spec["workspace"], spec["cwd"])))
-            argv = [to_bytes(word) for word in spec["argv"]]
-            os.execvpe(argv[0], argv, {to_bytes(name): to_bytes(env[name]) for name in env})
+            os.chdir(place)
+            problem = None
+            for program in found:
+                try:
+                    os.execve(program, argv, variables)
+                except OSError as error:
+                    if problem is None or problem.errno in (errno.ENOENT, errno.ENOTDIR):
+                        problem = error
+            raise problem
         except BaseException as error:
             os.write(writer, b"%d" % (getattr(error, "errno", None) or 0))
         finally:
@@ -539,11 +589,7 @@ def main(folder):
         report_gpus(folder, spec, init.tree)
     if not wait_for_go(go, signals, spec["go_timeout"]):
         return 0
-    note = '{"attempt": %d, "started": %r}' % (spec["attempt"], time.time())
-    try:
-        write_file(os.path.join(folder, "started"), note.encode())
-    except OSError:  # the disk is full; the job may still do its work
-        pass
+    os.rename(os.path.join(folder, "go"), os.path.join(folder, "started"))
     os.close(go)  # the worker sees no reader from here on, and finds the file
     record = init.run()
     write_record(folder, record_fd, record)

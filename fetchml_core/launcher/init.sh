@@ -112,8 +112,7 @@ wait_for_go() {
     pump=
     kill_all  # the timer
     started=$(date +%s)
-    printf '{"attempt": %d, "started": %d}' "$attempt" "$started" >"$control/started.tmp" &&
-        mv "$control/started.tmp" "$control/started"
+    mv "$control/go" "$control/started"
     exec 3>&-
 }
 

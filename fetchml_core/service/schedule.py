@@ -19,8 +19,8 @@ from collections.abc import Iterator, Sequence
 
 from attrs import frozen
 
-from fetchml_core.jobs.job import Job
-from fetchml_core.jobs.retries import waits_until
+from fetchml_core.jobs.job import Job, Resources
+from fetchml_core.jobs.retries import failed_gpus, waits_until
 
 from .room import Capacity, Demand, Holding, Lack, Room, entire
 from .turns import in_turn, stands_since
@@ -124,15 +124,17 @@ def _tried(
     tried: dict[int, tuple[Job, Demand]] = {}
     hopeless: list[Verdict] = []
     whole, users = entire(capacity), Counter[str]()
-    possible: dict[Demand, tuple[Lack, ...]] = {}
+    known: dict[tuple[Resources, frozenset[str]], tuple[Demand, tuple[Lack, ...]]] = {}
     for job in line[:LOOKED_AT]:
         if users[job.user] >= OF_A_USER or waits_until(job, now):
             continue
-        demand = capacity.demand(job)
-        if demand not in possible:
-            possible[demand] = whole.lacks(demand)
-        if possible[demand]:
-            hopeless.append(Verdict(job, None, demand, lacks=possible[demand]))
+        alike = job.spec.resources, failed_gpus(job)
+        if alike not in known:
+            demand = capacity.demand(job)
+            known[alike] = demand, whole.lacks(demand)
+        demand, lacks = known[alike]
+        if lacks:
+            hopeless.append(Verdict(job, None, demand, lacks=lacks))
         else:
             users[job.user] += 1
             tried[job.id] = job, demand

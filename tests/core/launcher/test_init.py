@@ -156,6 +156,26 @@ def test_cannot_be_started(start, tmp_path, argv, code):
     assert argv[0].strip("./") in run.output
 
 
+def test_the_path_is_searched_for_the_program(start, tmp_path):
+    """What is no program is passed over; a folder that is relative lies below the one that the job starts in."""
+    workspace = make_spec(tmp_path).folder / "workspace"
+    for folder, text, mode in (("none", "x", 0o644), ("bin", "#!/bin/sh\necho $0\n", 0o755)):
+        (workspace / folder).mkdir()
+        (workspace / folder / "prog").write_text(text)
+        (workspace / folder / "prog").chmod(mode)
+    path = f"/no/such/folder:{workspace}/none:bin:{os.defpath}"
+    found = start("prog", env={"PATH": path})
+    assert (found.end()[1].code, found.output) == (0, "bin/prog\n")
+
+
+def test_a_file_on_the_path_that_is_no_program(start, tmp_path):
+    """Where there is nothing else of the name, that is what the error tells of."""
+    workspace = make_spec(tmp_path).folder / "workspace"
+    (workspace / "prog").write_text("x")
+    only = start("prog", env={"PATH": f"{workspace}:/no/such/folder:{os.defpath}"})
+    assert only.end()[1].code == 126
+
+
 @pytest.mark.parametrize("word", ["stop\n", "going\n", "\n"])
 def test_anything_but_go_ends(start, word):
     """Only the word go runs the job."""

@@ -113,8 +113,8 @@ def test_a_server_that_dies_over_a_launch_starts_no_second_init(launcher, tmp_pa
     """Nobody knows whether it had started one: the launch has failed, and what there is goes with the clean-up."""
     monkeypatch.setattr("fetchml_core.launcher.forks._PROGRAM", str(tmp_path / "forkserver.py"))
     (tmp_path / "forkserver.py").write_text(
-        "import os, sys, json\n"
-        "folder = json.loads(sys.stdin.readline())\n"
+        "import os, sys\n"
+        "folder = bytes.fromhex(sys.stdin.readline()).decode()\n"
         "open(folder + '/asked', 'a').write('once ')\n"
         "if os.fork() == 0:\n"
         "    os.setsid(); os.chdir(folder); [os.close(fd) for fd in (0, 1)]\n"
