@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import itertools
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,26 +62,17 @@ def replace_file(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = 
 
 def make_folder(path: Path, *, mode: int = 0o700) -> None:
     """Make folder *path* and its parents, durable, private unless *mode* says otherwise."""
-    make_folders([path], mode=mode)
-
-
-def make_folders(paths: Iterable[Path], *, mode: int = 0o700) -> None:
-    """Make several as `make_folder` does; where they lie beside each other, one sync is enough."""
-    made: list[Path] = []
-    try:
-        for path in paths:
-            missing = itertools.takewhile(lambda place: not place.is_dir(), (path, *path.parents))
-            for place in reversed(list(missing)):
-                with contextlib.suppress(FileExistsError):
-                    place.mkdir(mode=mode)
-                    made.append(place)
-        for parent in dict.fromkeys(place.parent for place in made):
-            sync_folder(parent)
-    except OSError:  # whoever comes next must not take them for durable
-        for place in reversed(made):
+    if path.is_dir():
+        return
+    make_folder(path.parent, mode=mode)
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode=mode)
+        try:
+            sync_folder(path.parent)
+        except OSError:  # whoever comes next must not take it for durable
             with contextlib.suppress(OSError):
-                place.rmdir()
-        raise
+                path.rmdir()
+            raise
 
 
 def open_plain_file(path: Path | str, *, dir_fd: int | None = None) -> int:

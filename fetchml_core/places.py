@@ -115,9 +115,14 @@ class Data:
         """The content-addressed store."""
         return self.folder / "blobs"
 
+    @property
+    def jobs(self) -> Path:
+        """A folder for each job."""
+        return self.folder / "jobs"
+
     def job(self, job_id: int) -> Path:
         """Everything about one job."""
-        return self.folder / "jobs" / str(job_id)
+        return self.jobs / str(job_id)
 
     def checkpoint(self, job_id: int) -> Path:
         """The folder that a job keeps across attempts."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fetchml_core.errors import HostError
-from fetchml_core.fsio import make_folders
+from fetchml_core.fsio import make_folder, sync_folder
 from fetchml_core.jobs.job import Job
 from fetchml_core.launcher.base import Launcher
 from fetchml_core.launcher.process import ProcessLauncher
@@ -55,12 +55,26 @@ def check_still_possible(host: Host, launcher: Launcher, job: Job, gpus: tuple[s
 
 
 def prepare(host: Host, job: Job, places: AttemptPlaces) -> None:
-    """Make the attempt's folders, the workspace from the snapshot."""
+    """Make the attempt's folders, the workspace from the snapshot; `keep_folders` makes durable what is to last of them."""
     remove_tree(places.folder)
-    make_folders([places.results, places.control, host.data.checkpoint(job.id)])
+    make_folder(host.data.jobs)
+    for folder in (
+        places.folder.parent,
+        host.data.checkpoint(job.id),
+        places.folder,
+        places.results,
+        places.control,
+    ):
+        folder.mkdir(mode=0o700, exist_ok=True)
     store = BlobStore(host.data.blobs)
     manifest = load_manifest(store, job.spec.snapshot)
     materialise(manifest, store, places.workspace, start=job.spec.cwd)
+
+
+def keep_folders(places: AttemptPlaces) -> None:
+    """Make the names of the attempt's folders durable: what it leaves there must not go with them."""
+    for folder in (places.folder.parent.parent, places.folder.parent, places.folder):
+        sync_folder(folder)
 
 
 def launch_spec(

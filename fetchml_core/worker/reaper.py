@@ -77,7 +77,7 @@ class Reaper:
         Raises:
             FetchError: it could not be found out or not be removed.
         """
-        jobs, boot_id = self._host.data.folder / "jobs", self._host.clock.boot().boot_id.encode()
+        jobs, boot_id = self._host.data.jobs, self._host.clock.boot().boot_id.encode()
         swept = self._host.base.swept
         new_boot = not swept.exists() or swept.read_bytes() != boot_id
         found = {*self._launcher.leftovers(jobs), *(_with_workspace(jobs) if new_boot else ())}

@@ -29,7 +29,7 @@ from .ending import free_gpus, keep, outcome_of
 from .gpu_guard import GpuGuard
 from .metric_file import MetricFile
 from .outcome import end_of, judge, refused, time_limit_stop
-from .preparation import check_still_possible, launch_spec, prepare
+from .preparation import check_still_possible, keep_folders, launch_spec, prepare
 from .stopping import Stopping
 
 _RETRY_S = 2.0
@@ -150,6 +150,7 @@ class Runner(threading.Thread):
     def _start(self) -> Outcome:
         """Prepare, launch, prove, record, go."""
         if not self._fresh and self._record() is not None:
+            keep_folders(self._places)
             return self._judge()  # a worker before this one died before it could record the start
         spec = self._spec()
         if not self._fresh:
@@ -194,6 +195,7 @@ class Runner(threading.Thread):
                 self._launcher.go(launch, self._places.folder)
         pidfd = self._launcher.open_pidfd(launch)
         try:
+            keep_folders(self._places)  # now, for the job need not wait for the disk
             stopping = Stopping(self._launcher, launch, self._places.folder)
             while pidfd is not None and not self._wait(pidfd, stopping):
                 self._metrics.collect()

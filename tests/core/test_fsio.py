@@ -14,7 +14,6 @@ from fetchml_core.errors import HostError
 from fetchml_core.fsio import (
     locked,
     make_folder,
-    make_folders,
     open_below,
     open_plain_file,
     read_json,
@@ -104,18 +103,6 @@ def test_folders_are_made_with_their_parents_durable_and_private(tmp_path, calls
 
     assert calls == []
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700
-
-
-def test_folders_beside_each_other_share_a_sync(tmp_path, calls):
-    """Several are as durable as one; where that fails none is left that could be taken for durable."""
-    make_folders([tmp_path / "a" / "b", tmp_path / "a" / "c", tmp_path / "a"])
-    assert calls == [("sync", tmp_path.name), ("sync", "a")]
-
-    (tmp_path / "a" / "c").rmdir()
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(NotADirectoryError):
-        make_folders([tmp_path / "a" / "c", tmp_path / "a" / "d" / "e", tmp_path / "file" / "f"])
-    assert os.listdir(tmp_path / "a") == ["b"]
 
 
 @pytest.fixture

@@ -100,6 +100,37 @@ def test_the_true_end_is_recorded(world, serve, line, state, code, signal_number
     assert len(job.attempts) == 1
 
 
+def test_what_a_job_leaves_lies_in_folders_that_last(world, serve, mocker):
+    """A power cut after the outcome was recorded takes none of their names; the job did not wait for that."""
+    running = threading.Event()
+    synced = []
+
+    def sync(folder):
+        assert running.wait(10)
+        assert not world.host.queue.get(1).state.final
+        synced.append(folder)
+
+    mocker.patch("fetchml_core.worker.preparation.sync_folder", sync)
+    job = world.submit(argv=script("echo ready; sleep 0.2"))
+    serving = serve()
+    serving.printed(job, "ready")
+    running.set()
+    serving.ended(job)
+
+    places = world.host.data.attempt(1, 1)
+    assert synced == [world.host.data.jobs, world.host.data.job(1), places.folder]
+
+
+def test_folders_that_cannot_be_kept_end_the_job(world, serve, mocker):
+    """Hours of work whose results the disk will not keep are not begun."""
+    mocker.patch("fetchml_core.worker.preparation.sync_folder", side_effect=OSError(5, os.strerror(5)))
+    job = serve().ended(world.submit(argv=script(STUBBORN)))
+
+    assert (job.state, job.outcome.failure) == (State.FAILED, "unknown")
+    assert "Input/output error" in job.outcome.reason
+    assert not serve_alive(job)
+
+
 def test_the_workers_own_changes_are_no_news(world, serve, mocker):
     """What a runner records wakes the worker and costs no look at the jobs; what somebody else changes before it does."""
     serving, queue = serve(), world.host.queue
