@@ -7,6 +7,7 @@ Durations follow Go's, as in the configuration reference. A bare number is refus
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 
 from .errors import InputError
@@ -57,6 +58,7 @@ def format_cpus(cpus: float) -> str:
     return f"{cpus:g} {'CPU' if cpus == 1 else 'CPUs'}"
 
 
+@functools.lru_cache(maxsize=64)
 def parse_duration(text: str) -> float:
     """Return the seconds that *text* names, at least 0.
 

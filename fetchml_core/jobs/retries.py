@@ -33,4 +33,6 @@ def waits_until(job: Job, now: float) -> float:
 
 def failed_gpus(job: Job) -> frozenset[str]:
     """Return the UUIDs of the GPUs on which an attempt of *job* met a fault."""
+    if not job.attempts:
+        return frozenset()
     return frozenset(uuid for attempt in job.attempts if attempt.outcome for uuid in attempt.outcome.gpus)

@@ -129,10 +129,10 @@ def _tried(
         if users[job.user] >= OF_A_USER or waits_until(job, now):
             continue
         alike = job.spec.resources, failed_gpus(job)
-        if alike not in known:
+        if (found := known.get(alike)) is None:
             demand = capacity.demand(job)
-            known[alike] = demand, whole.lacks(demand)
-        demand, lacks = known[alike]
+            found = known[alike] = demand, whole.lacks(demand)
+        demand, lacks = found
         if lacks:
             hopeless.append(Verdict(job, None, demand, lacks=lacks))
         else:
