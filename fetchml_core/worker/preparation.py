@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from fetchml_core.errors import HostError
 from fetchml_core.fsio import make_folder, sync_folder
 from fetchml_core.jobs.job import Job
@@ -72,9 +74,13 @@ def prepare(host: Host, job: Job, places: AttemptPlaces) -> None:
 
 
 def keep_folders(places: AttemptPlaces) -> None:
-    """Make the names of the attempt's folders durable: what it leaves there must not go with them."""
+    """Make the names of the attempt's folders durable: what it leaves there must not go with them.
+
+    A power cut before that may have taken them: then nothing is left to be kept.
+    """
     for folder in (places.folder.parent.parent, places.folder.parent, places.folder):
-        sync_folder(folder)
+        with contextlib.suppress(FileNotFoundError):
+            sync_folder(folder)
 
 
 def launch_spec(
