@@ -11,6 +11,7 @@ passes denies by default and allows none of `BREAKOUTS`, on whatever condition.
 from __future__ import annotations
 
 import difflib
+import functools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +80,7 @@ class RefusedError(Exception):
         self.sentence = sentence
 
 
+@functools.lru_cache(maxsize=4)
 def check_text(data: bytes) -> None:
     """Refuse profile bytes that are not sound or would not protect; nothing is returned."""
     profile = _parse(data)
