@@ -150,7 +150,7 @@ class Runner(threading.Thread):
     def _start(self) -> Outcome:
         """Prepare, launch, prove, record, go."""
         if not self._fresh and self._record() is not None:
-            keep_folders(self._places)
+            self._keep_folders()
             return self._judge()  # a worker before this one died before it could record the start
         spec = self._spec()
         if not self._fresh:
@@ -195,7 +195,7 @@ class Runner(threading.Thread):
                 self._launcher.go(launch, self._places.folder)
         pidfd = self._launcher.open_pidfd(launch)
         try:
-            keep_folders(self._places)  # now, for the job need not wait for the disk
+            self._keep_folders()  # now, for the job need not wait for the disk
             stopping = Stopping(self._launcher, launch, self._places.folder)
             while pidfd is not None and not self._wait(pidfd, stopping):
                 self._metrics.collect()
@@ -205,6 +205,15 @@ class Runner(threading.Thread):
             if pidfd is not None:
                 os.close(pidfd)
         return self._judge()
+
+    def _keep_folders(self) -> None:
+        """Let the attempt's folders last; a job that has run for hours already is not ended because they may not."""
+        try:
+            keep_folders(self._places)
+        except OSError as error:
+            if self._fresh:
+                raise
+            self._log.error("job %d: %s", self.job.id, explain_os_error(error, "keep the job's folders"))
 
     def _wait(self, pidfd: int, stopping: Stopping) -> bool:
         """Sleep until something is to be done; say whether the job has ended."""

@@ -131,6 +131,17 @@ def test_folders_that_cannot_be_kept_end_the_job(world, serve, mocker):
     assert not serve_alive(job)
 
 
+def test_folders_that_cannot_be_kept_end_no_job_that_runs_already(world, serve, mocker, caplog):
+    """What a worker before this one began goes on, and the log tells."""
+    job = world.submit(argv=script("sleep 0.5"))
+    launch_by_hand(world, job)
+    mocker.patch("fetchml_core.worker.preparation.sync_folder", side_effect=OSError(5, os.strerror(5)))
+    job = serve().ended(job)
+
+    assert (job.state, len(job.attempts)) == (State.SUCCEEDED, 1)
+    assert "could not keep the job's folders: Input/output error" in caplog.text
+
+
 def test_the_workers_own_changes_are_no_news(world, serve, mocker):
     """What a runner records wakes the worker and costs no look at the jobs; what somebody else changes before it does."""
     serving, queue = serve(), world.host.queue
