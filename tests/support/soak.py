@@ -40,7 +40,13 @@ BESIDE = (
 OTHERS: dict[str, tuple[dict[str, str], list[str]]] = {
     "podman5": (
         {"FETCHML_PODMAN": "5"},
-        ["tests/core/launcher", "tests/core/worker/test_runner_gpus.py", "tests/e2e"],
+        [
+            *("tests/core/launcher", "tests/core/worker/test_runner_gpus.py", "tests/e2e"),
+            # a reboot that is only said leaves the state that this Podman refuses after one
+            "--deselect=tests/e2e/test_chaos.py",
+            # it is about a host on whose PATH none of our commands is
+            "--deselect=tests/e2e/test_bad_login.py::test_worker_file_over_ssh",
+        ],
     ),
     "valkey": (
         {"FETCHML_REDIS": "valkey"},
