@@ -21,9 +21,9 @@ except ImportError:  # another Python than CPython
 
 
 def load_init():
-    """Load `init.py`, which lies beside; the folder stays off the path, its names are not the init's."""
-    sys.path.append(os.path.dirname(os.path.abspath(__file__)))
-    import init
+    """Load `init.py`, which lies beside; what lies around the package stays off the path, it is not the init's."""
+    sys.path.append(os.path.abspath(os.path.join(__file__, os.pardir, os.pardir, os.pardir)))
+    from fetchml_core.launcher import init
 
     sys.path.pop()
     return init
